@@ -1,0 +1,133 @@
+/*
+ * test_hash.c: base/mg_hash.h.
+ *
+ * What would break: a node with another build assigns variants differently
+ * (the hash is not the published one), a damaged snapshot passes, a token is
+ * not found.
+ */
+
+#include "base/mg_hash.h"
+#include "base/mg_error.h"
+#include "tap.h"
+
+
+/* from the paper's reference code: key 00..0f, input 00..(n-1) */
+
+static const struct {
+    size_t    len;
+    uint64_t  hash;
+} vectors[] = {
+    { 0, 0x726fdb47dd0e0e31ULL },
+    { 1, 0x74f839c593dc67fdULL },
+    { 7, 0xab0200f58b01d137ULL },
+    { 8, 0x93f5f5799a932462ULL },
+    { 15, 0xa129ca6149be45e5ULL },
+    { 63, 0x958a324ceb064572ULL }
+};
+
+
+static void
+test_siphash(void)
+{
+    size_t   i;
+    uint8_t  key[16], in[64];
+
+    for (i = 0; i < sizeof(in); i++) {
+        in[i] = (uint8_t) i;
+    }
+
+    memcpy(key, in, 16);
+
+    for (i = 0; i < sizeof(vectors) / sizeof(vectors[0]); i++) {
+        ok(mg_siphash(key, in, vectors[i].len) == vectors[i].hash,
+           "SipHash-2-4 of %zu bytes", vectors[i].len);
+    }
+}
+
+
+static void
+test_sha256(void)
+{
+    char     hex[65];
+    uint8_t  out[32];
+
+    mg_sha256(mg_str("abc"), out);
+    mg_hex(out, 32, hex);
+    is_str(hex, "ba7816bf8f01cfea414140de5dae2223"
+           "b00361a396177a9cb410ff61f20015ad", "SHA-256 of abc");
+
+    mg_sha256(mg_str_null, out);
+    mg_hex(out, 32, hex);
+    is_str(hex, "e3b0c44298fc1c149afbf4c8996fb924"
+           "27ae41e4649b934ca495991b7852b855", "SHA-256 of nothing");
+}
+
+
+static void
+test_hex(void)
+{
+    uint8_t  out[3];
+
+    is_int(mg_unhex(mg_str("00aBfF"), out, 3), MG_OK, "either case");
+    is_mem(out, 3, "\x00\xab\xff", 3, "the bytes");
+    is_int(mg_unhex(mg_str("00abf"), out, 3), MG_ERROR, "too short");
+    is_int(mg_unhex(mg_str("00abff0"), out, 3), MG_ERROR, "too long");
+    is_int(mg_unhex(mg_str("00abfg"), out, 3), MG_ERROR, "no hex digit");
+    is_int(mg_unhex(mg_str("00ab\x06\x01"), out, 3), MG_ERROR, "controls");
+}
+
+
+static void
+test_checksum(void)
+{
+    size_t         i, j, bad;
+    uint8_t        data[100];
+    uint64_t       whole, sum;
+    mg_checksum_t  c;
+
+    for (i = 0; i < sizeof(data); i++) {
+        data[i] = (uint8_t) (i * 7);
+    }
+
+    mg_checksum_init(&c);
+    mg_checksum_add(&c, data, sizeof(data));
+    whole = mg_checksum_end(&c);
+
+    for (bad = 0, i = 0; i < sizeof(data); i++) {
+        for (j = i; j < sizeof(data); j += 3) {
+            mg_checksum_init(&c);
+            mg_checksum_add(&c, data, i);
+            mg_checksum_add(&c, data + i, j - i);
+            mg_checksum_add(&c, data + j, sizeof(data) - j);
+            bad += (mg_checksum_end(&c) != whole);
+        }
+    }
+
+    is_int(bad, 0, "the same in any pieces");
+
+    for (bad = 0, i = 0; i < sizeof(data) * 8; i++) {
+        data[i / 8] ^= (uint8_t) (1 << (i % 8));
+        mg_checksum_init(&c);
+        mg_checksum_add(&c, data, sizeof(data));
+        sum = mg_checksum_end(&c);
+        bad += (sum == whole);
+        data[i / 8] ^= (uint8_t) (1 << (i % 8));
+    }
+
+    is_int(bad, 0, "each flipped bit is seen");
+
+    ok(mg_siphash((const uint8_t *) "nginx model file", data, sizeof(data))
+       == whole, "it is SipHash with a fixed key");
+}
+
+
+int
+main(void)
+{
+    test_siphash();
+    test_sha256();
+    test_hex();
+    test_checksum();
+
+    return done_testing();
+}
