@@ -1,0 +1,346 @@
+/*
+ * mg_record.c: the wire form of an inference record.
+ *
+ * A record is written and read on the same machine, so numbers are in its
+ * byte order; the layout is the struct below, without holes, and changes
+ * only together with MG_RECORD_MAGIC.  Strings come from clients and
+ * providers: bytes that PostgreSQL would refuse (NUL, broken UTF-8) and
+ * control characters become '?' on the way in, so that no record can fail
+ * the batch that it travels in.
+ */
+
+#include "model/mg_record.h"
+
+#include "base/mg_error.h"
+#include "base/mg_hash.h"
+
+
+#define MG_RECORD_MAGIC    0x3252474d    /* "MGR2" */
+
+
+typedef struct {
+    uint32_t  magic;
+    uint32_t  len;
+    uint64_t  checksum;       /* of all that follows */
+
+    uint8_t   id[16];
+    uint8_t   group_id[16];
+    uint8_t   org_id[16];
+    uint8_t   token_id[16];
+    uint8_t   key_hash[16];
+    int64_t   created_at;
+    int64_t   latency_us;
+    int64_t   ttft_us;
+    int64_t   upstream_us;
+    int64_t   request_bytes;
+    int64_t   response_bytes;
+    int64_t   usage[8];
+    int64_t   cost_nano;
+    int32_t   bucket;
+    int32_t   attempts;
+    uint16_t  status;
+    uint16_t  upstream_status;
+    uint8_t   key_source;
+    uint8_t   usage_source;
+    uint8_t   stream;
+    uint8_t   truncated;
+} mg_record_wire_t;
+
+
+#define MG_RECORD_HEAD      16           /* magic, len, checksum */
+
+#define MG_RECORD_STRINGS                                                     \
+    (MG_RECORD_SIZE_MAX - sizeof(mg_record_wire_t)                            \
+     - MG_RS_N * sizeof(uint16_t))
+
+
+_Static_assert(sizeof(mg_record_wire_t) == 232, "no holes in the wire form");
+_Static_assert(sizeof(mg_usage_t) == 64, "eight figures of usage");
+
+
+static size_t mg_record_cut(mg_str_t s, size_t room);
+static void mg_record_clean(char *out, const char *in, size_t len);
+static size_t mg_record_sequence(const uint8_t *p, size_t len);
+static uint64_t mg_record_checksum(const void *data, size_t len);
+
+
+void
+mg_record_init(mg_record_t *r)
+{
+    memset(r, 0, sizeof(mg_record_t));
+
+    mg_usage_clear(&r->usage);
+
+    r->bucket = -1;
+    r->ttft_us = -1;
+    r->upstream_us = -1;
+    r->cost_nano = MG_TOKENS_UNKNOWN;
+}
+
+
+size_t
+mg_record_size(const mg_record_t *r)
+{
+    size_t    n, room;
+    unsigned  i;
+
+    room = MG_RECORD_STRINGS;
+
+    for (i = 0; i < MG_RS_N; i++) {
+        n = mg_record_cut(r->str[i], room);
+        room -= n;
+    }
+
+    return MG_RECORD_SIZE_MAX - room;
+}
+
+
+void
+mg_record_encode(const mg_record_t *r, void *out)
+{
+    char              *p;
+    size_t             n, room;
+    uint16_t           len;
+    unsigned           i;
+    mg_record_wire_t  *w;
+
+    w = out;
+
+    w->magic = MG_RECORD_MAGIC;
+
+    memcpy(w->id, r->id.b, 16);
+    memcpy(w->group_id, r->group_id.b, 16);
+    memcpy(w->org_id, r->org_id.b, 16);
+    memcpy(w->token_id, r->token_id.b, 16);
+    memcpy(w->key_hash, r->key_hash, 16);
+    memcpy(w->usage, &r->usage, sizeof(w->usage));
+
+    w->created_at = r->created_at;
+    w->latency_us = r->latency_us;
+    w->ttft_us = r->ttft_us;
+    w->upstream_us = r->upstream_us;
+    w->request_bytes = r->request_bytes;
+    w->response_bytes = r->response_bytes;
+    w->cost_nano = r->cost_nano;
+    w->bucket = r->bucket;
+    w->attempts = r->attempts;
+    w->status = r->status;
+    w->upstream_status = r->upstream_status;
+    w->key_source = r->key_source;
+    w->usage_source = r->usage_source;
+    w->stream = r->stream;
+    w->truncated = r->truncated;
+
+    p = (char *) (w + 1);
+    room = MG_RECORD_STRINGS;
+
+    for (i = 0; i < MG_RS_N; i++) {
+        n = mg_record_cut(r->str[i], room);
+        room -= n;
+        len = n;
+
+        memcpy(p, &len, sizeof(uint16_t));
+        p += sizeof(uint16_t);
+
+        mg_record_clean(p, r->str[i].data, n);
+        p += n;
+    }
+
+    w->len = p - (char *) out;
+    w->checksum = mg_record_checksum((char *) out + MG_RECORD_HEAD,
+                                     w->len - MG_RECORD_HEAD);
+}
+
+
+int
+mg_record_decode(const void *data, size_t len, mg_record_t *r, size_t *used)
+{
+    uint16_t           n;
+    unsigned           i;
+    const char        *p, *end;
+    mg_record_wire_t   w;
+
+    if (len < sizeof(mg_record_wire_t)) {
+
+        /* what is there of the magic must be right even so */
+
+        w.magic = MG_RECORD_MAGIC;
+
+        return memcmp(data, &w.magic, len < 4 ? len : 4) == 0
+               ? MG_AGAIN : MG_ERROR;
+    }
+
+    memcpy(&w, data, sizeof(mg_record_wire_t));
+
+    if (w.magic != MG_RECORD_MAGIC
+        || w.len < sizeof(mg_record_wire_t) + MG_RS_N * sizeof(uint16_t)
+        || w.len > MG_RECORD_SIZE_MAX)
+    {
+        return MG_ERROR;
+    }
+
+    if (len < w.len) {
+        return MG_AGAIN;
+    }
+
+    if (mg_record_checksum((const char *) data + MG_RECORD_HEAD,
+                           w.len - MG_RECORD_HEAD)
+        != w.checksum)
+    {
+        return MG_ERROR;
+    }
+
+    memcpy(r->id.b, w.id, 16);
+    memcpy(r->group_id.b, w.group_id, 16);
+    memcpy(r->org_id.b, w.org_id, 16);
+    memcpy(r->token_id.b, w.token_id, 16);
+    memcpy(r->key_hash, w.key_hash, 16);
+    memcpy(&r->usage, w.usage, sizeof(w.usage));
+
+    r->created_at = w.created_at;
+    r->latency_us = w.latency_us;
+    r->ttft_us = w.ttft_us;
+    r->upstream_us = w.upstream_us;
+    r->request_bytes = w.request_bytes;
+    r->response_bytes = w.response_bytes;
+    r->cost_nano = w.cost_nano;
+    r->bucket = w.bucket;
+    r->attempts = w.attempts;
+    r->status = w.status;
+    r->upstream_status = w.upstream_status;
+    r->key_source = w.key_source;
+    r->usage_source = w.usage_source;
+    r->stream = w.stream;
+    r->truncated = w.truncated;
+
+    p = (const char *) data + sizeof(mg_record_wire_t);
+    end = (const char *) data + w.len;
+
+    for (i = 0; i < MG_RS_N; i++) {
+
+        if ((size_t) (end - p) < sizeof(uint16_t)) {
+            return MG_ERROR;
+        }
+
+        memcpy(&n, p, sizeof(uint16_t));
+        p += sizeof(uint16_t);
+
+        if (n > end - p) {
+            return MG_ERROR;
+        }
+
+        r->str[i] = mg_str_n(p, n);
+        p += n;
+    }
+
+    if (p != end) {
+        return MG_ERROR;
+    }
+
+    *used = w.len;
+
+    return MG_OK;
+}
+
+
+/* Bytes of s that are kept; never half of a UTF-8 sequence. */
+
+static size_t
+mg_record_cut(mg_str_t s, size_t room)
+{
+    size_t  n, max;
+
+    max = room < MG_RECORD_STRING_MAX ? room : MG_RECORD_STRING_MAX;
+
+    if (s.len <= max) {
+        return s.len;
+    }
+
+    n = max;
+
+    while (n > 0 && max - n < 3 && ((uint8_t) s.data[n] & 0xc0) == 0x80) {
+        n--;
+    }
+
+    return n;
+}
+
+
+static void
+mg_record_clean(char *out, const char *in, size_t len)
+{
+    size_t          i, n;
+    const uint8_t  *p;
+
+    p = (const uint8_t *) in;
+
+    for (i = 0; i < len; i += n) {
+
+        if (p[i] >= 0x20 && p[i] < 0x7f) {
+            out[i] = in[i];
+            n = 1;
+            continue;
+        }
+
+        n = mg_record_sequence(p + i, len - i);
+
+        if (n == 0) {
+            out[i] = '?';
+            n = 1;
+            continue;
+        }
+
+        memcpy(out + i, in + i, n);
+    }
+}
+
+
+/* Length of a well-formed multi-byte sequence (Unicode table 3-7), or 0. */
+
+static size_t
+mg_record_sequence(const uint8_t *p, size_t len)
+{
+    size_t   n, i;
+    uint8_t  low, high;
+
+    low = 0x80;
+    high = 0xbf;
+
+    if (p[0] >= 0xc2 && p[0] <= 0xdf) {
+        n = 2;
+
+    } else if (p[0] >= 0xe0 && p[0] <= 0xef) {
+        n = 3;
+        low = (p[0] == 0xe0) ? 0xa0 : 0x80;
+        high = (p[0] == 0xed) ? 0x9f : 0xbf;
+
+    } else if (p[0] >= 0xf0 && p[0] <= 0xf4) {
+        n = 4;
+        low = (p[0] == 0xf0) ? 0x90 : 0x80;
+        high = (p[0] == 0xf4) ? 0x8f : 0xbf;
+
+    } else {
+        return 0;
+    }
+
+    if (len < n || p[1] < low || p[1] > high) {
+        return 0;
+    }
+
+    for (i = 2; i < n; i++) {
+        if ((p[i] & 0xc0) != 0x80) {
+            return 0;
+        }
+    }
+
+    return n;
+}
+
+
+static uint64_t
+mg_record_checksum(const void *data, size_t len)
+{
+    static const uint8_t  key[16] = "model-record-sum";
+
+    return mg_siphash(key, data, len);
+}

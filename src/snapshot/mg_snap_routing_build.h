@@ -1,0 +1,47 @@
+/*
+ * mg_snap_routing_build.h: what the builder of routing snapshots holds.
+ *
+ * One file collects rows into it, another writes the image from it.
+ * Everything lies in the arena of the builder.
+ *
+ * Private to the room.
+ */
+
+#ifndef MG_SNAP_ROUTING_BUILD_H
+#define MG_SNAP_ROUTING_BUILD_H
+
+#include "snapshot/mg_snap_routing_layout.h"
+
+
+typedef struct {
+    mg_provider_t           provider;    /* what of it is served, copied */
+    mg_str_t                scheme;
+    mg_str_t                host;
+    mg_str_t                host_port;
+    mg_str_t                path;
+    uint64_t                identity;
+    mg_resolved_t           found;
+} mg_routing_source_t;
+
+
+/* a growing array of pointers into the arena */
+
+typedef struct {
+    void                  **rows;
+    uint32_t                n;
+    uint32_t                size;
+} mg_routing_rows_t;
+
+
+struct mg_routing_builder_s {
+    uint64_t                generation;
+    mg_arena_t             *arena;
+    mg_routing_rows_t       sources;     /* mg_routing_source_t */
+    mg_routing_rows_t       groups;      /* mg_group_t */
+    mg_routing_rows_t       tokens;      /* mg_token_t */
+    mg_buf_t                sections[MG_SR_N];
+    mg_buf_t                image;
+};
+
+
+#endif /* MG_SNAP_ROUTING_BUILD_H */

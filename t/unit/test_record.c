@@ -1,0 +1,213 @@
+/*
+ * What would break: a record changes between the log phase and the table,
+ * a damaged one is believed, or bytes from a client make PostgreSQL refuse
+ * a whole batch.
+ */
+
+#include <stdlib.h>
+
+#include "base/mg_error.h"
+#include "model/mg_record.h"
+#include "tap.h"
+
+
+static uint64_t  room[MG_RECORD_SIZE_MAX / 8 + 1];
+
+
+static void
+fill(mg_record_t *r)
+{
+    unsigned  i;
+
+    static char  names[MG_RS_N][16];
+
+    mg_record_init(r);
+
+    memset(r->id.b, 1, 16);
+    memset(r->group_id.b, 2, 16);
+    memset(r->org_id.b, 3, 16);
+    memset(r->token_id.b, 4, 16);
+    memset(r->key_hash, 5, 16);
+
+    r->created_at = 1781438400123456;
+    r->key_source = 2;
+    r->usage_source = MG_USAGE_PARTIAL;
+    r->stream = 1;
+    r->truncated = 1;
+    r->status = 499;
+    r->upstream_status = 200;
+    r->bucket = 9999;
+    r->attempts = 3;
+    r->latency_us = 1234567890123;
+    r->ttft_us = 0;
+    r->upstream_us = 77;
+    r->request_bytes = 1;
+    r->response_bytes = INT64_MAX;
+    r->usage.input = 10;
+    r->usage.audio_out = 20;
+    r->cost_nano = 0;
+
+    for (i = 0; i < MG_RS_N; i++) {
+        snprintf(names[i], sizeof(names[i]), "string %u", i);
+        r->str[i] = mg_str_z(names[i]);
+    }
+}
+
+
+static void
+round_trip(void)
+{
+    size_t       used, size;
+    unsigned     i, same;
+    mg_record_t  r, back;
+
+    fill(&r);
+    size = mg_record_size(&r);
+    mg_record_encode(&r, room);
+
+    is_int(mg_record_decode(room, size, &back, &used), MG_OK, "decoded");
+    is_int(used, size, "as long as it was said to be");
+
+    is_mem(back.id.b, 16, r.id.b, 16, "id");
+    is_mem(back.group_id.b, 16, r.group_id.b, 16, "group");
+    is_mem(back.org_id.b, 16, r.org_id.b, 16, "organisation");
+    is_mem(back.token_id.b, 16, r.token_id.b, 16, "token");
+    is_mem(back.key_hash, 16, r.key_hash, 16, "hash of the key");
+    is_mem(&back.usage, sizeof(mg_usage_t), &r.usage, sizeof(mg_usage_t),
+           "usage");
+
+    ok(back.created_at == r.created_at && back.latency_us == r.latency_us
+       && back.ttft_us == 0 && back.upstream_us == 77
+       && back.request_bytes == 1 && back.response_bytes == INT64_MAX
+       && back.cost_nano == 0, "64-bit figures");
+    ok(back.key_source == 2 && back.usage_source == MG_USAGE_PARTIAL
+       && back.stream == 1 && back.truncated == 1 && back.status == 499
+       && back.upstream_status == 200 && back.bucket == 9999
+       && back.attempts == 3, "smaller figures");
+
+    for (i = 0, same = 0; i < MG_RS_N; i++) {
+        same += mg_str_eq(back.str[i], r.str[i]);
+    }
+
+    is_int(same, MG_RS_N, "all strings");
+
+    mg_record_init(&r);
+    mg_record_encode(&r, room);
+    is_int(mg_record_decode(room, mg_record_size(&r), &back, &used), MG_OK,
+           "a record of which nothing is known");
+    ok(back.bucket == -1 && back.ttft_us == -1 && back.upstream_us == -1
+       && back.cost_nano == MG_TOKENS_UNKNOWN
+       && back.usage.input == MG_TOKENS_UNKNOWN, "unknown stays unknown");
+}
+
+
+static void
+long_strings(void)
+{
+    char         text[3000];
+    size_t       used, size;
+    unsigned     i;
+    mg_record_t  r, back;
+
+    memset(text, 'a', sizeof(text));
+    memcpy(text + MG_RECORD_STRING_MAX - 1, "\xe2\x82\xac", 3);
+
+    mg_record_init(&r);
+    r.str[MG_RS_PATH] = mg_str_n(text, sizeof(text));
+    mg_record_encode(&r, room);
+    mg_record_decode(room, mg_record_size(&r), &back, &used);
+
+    is_int(back.str[MG_RS_PATH].len, MG_RECORD_STRING_MAX - 1,
+           "cut before the character that does not fit");
+
+    for (i = 0; i < MG_RS_N; i++) {
+        r.str[i] = mg_str_n(text, sizeof(text));
+    }
+
+    size = mg_record_size(&r);
+    ok(size <= MG_RECORD_SIZE_MAX, "sixteen of them: %d bytes", (int) size);
+
+    mg_record_encode(&r, room);
+    is_int(mg_record_decode(room, size, &back, &used), MG_OK, "and decoded");
+}
+
+
+static void
+hostile_strings(void)
+{
+    size_t       used;
+    unsigned     i;
+    mg_record_t  r, back;
+
+    static const struct {
+        mg_str_t     in;
+        const char  *out;
+        const char  *what;
+    } cases[] = {
+        { { "a\0b", 3 }, "a?b", "NUL" },
+        { { "a\r\nSet-Cookie: x", 16 }, "a??Set-Cookie: x", "line breaks" },
+        { { "\xff\xfe" "ok", 4 }, "??ok", "no UTF-8 at all" },
+        { { "\xc0\xaf", 2 }, "??", "overlong" },
+        { { "\xed\xa0\x80", 3 }, "???", "surrogate" },
+        { { "\xf4\x90\x80\x80", 4 }, "????", "beyond Unicode" },
+        { { "ab\xe2\x82", 4 }, "ab??", "cut in the middle" },
+        { { "\x7f", 1 }, "?", "DEL" },
+        { { "\xf0\x9f\x98\x80 \xe2\x82\xac \xc3\xa9", 11 },
+          "\xf0\x9f\x98\x80 \xe2\x82\xac \xc3\xa9", "good UTF-8 is kept" }
+    };
+
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        mg_record_init(&r);
+        r.str[MG_RS_PATH] = cases[i].in;
+        mg_record_encode(&r, room);
+        mg_record_decode(room, mg_record_size(&r), &back, &used);
+
+        is_mem(back.str[MG_RS_PATH].data, back.str[MG_RS_PATH].len,
+               cases[i].out, strlen(cases[i].out), "%s", cases[i].what);
+    }
+}
+
+
+static void
+damaged(void)
+{
+    int          rc;
+    char        *p;
+    size_t       size, i, used;
+    unsigned     short_ok, caught;
+    mg_record_t  r, back;
+
+    fill(&r);
+    size = mg_record_size(&r);
+    mg_record_encode(&r, room);
+    p = (char *) room;
+
+    for (i = 0, short_ok = 0; i < size; i++) {
+        short_ok += (mg_record_decode(p, i, &back, &used) == MG_AGAIN);
+    }
+
+    is_int(short_ok, size, "every shorter piece asks for more");
+
+    for (i = 0, caught = 0; i < size; i++) {
+        p[i] ^= 0x10;
+        rc = mg_record_decode(p, size, &back, &used);
+        caught += (rc != MG_OK);
+        p[i] ^= 0x10;
+    }
+
+    is_int(caught, size, "every changed byte is noticed");
+    is_int(mg_record_decode("junk", 4, &back, &used), MG_ERROR,
+           "something else");
+}
+
+
+int
+main(void)
+{
+    round_trip();
+    long_strings();
+    hostile_strings();
+    damaged();
+
+    return done_testing();
+}
