@@ -1,0 +1,49 @@
+-- An example for production: the schema belongs to the role that ran
+-- tools/migrate; the gateway logs in as a role that owns nothing.
+--
+--     psql -d "$CONNINFO" -v role=model_gateway -f roles/application.sql
+--
+-- Make the role before, with a password that the conninfo's passfile holds:
+--
+--     create role model_gateway login password '...';
+--
+-- Run it again after each migration.
+
+grant usage on schema model to :"role";
+
+grant select, insert, update, delete on
+    model.providers, model.provider_credentials, model.models_metadata,
+    model.model_groups, model.model_group_memberships, model.jobs,
+    model.ai_model_validation_progress, model.ai_model_validation_results
+to :"role";
+
+-- the audit trail grows; the gateway cannot rewrite it
+
+grant select, insert on
+    model.models_refresh_history, model.model_group_events,
+    model.inference_unassigned
+to :"role";
+
+grant select, insert, update on model.api_tokens to :"role";
+grant select, update on model.catalog_generation to :"role";
+grant select on
+    model.organisations, model.schema_migrations, model.inference_columns
+to :"role";
+
+-- tables of groups are made by these, as the owner of the schema
+
+grant execute on function
+    model.provision_inference_table(uuid),
+    model.ensure_inference_partitions(uuid)
+to :"role";
+
+select format('grant select, insert on model.%I to %I', inference_table,
+              :'role')
+from model.model_groups
+where inference_table is not null
+\gexec
+
+-- and those of groups that are made later
+
+alter default privileges in schema model
+    grant select, insert on tables to :"role";

@@ -1,0 +1,450 @@
+/*
+ * mg_pg_exec.c: runs statements and translates what goes wrong.
+ *
+ * A statement's text is a literal, so its address is its identity: a small
+ * table a connection maps it to a prepared statement.  Messages carry the
+ * server's primary text alone: its DETAIL shows whole rows, and those may
+ * hold what nobody should read.
+ *
+ * Pool threads; blocks up to the statement time-out and a grace.
+ */
+
+#include "store/mg_pg_local.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+
+
+typedef struct {
+    const char       *sqlstate;       /* a prefix */
+    mg_error_kind_e   kind;
+} mg_pg_kind_t;
+
+
+static int mg_pg_send(mg_pg_t *c, const char *sql, int prepared,
+    const mg_pg_params_t *p, mg_error_t *e);
+static int mg_pg_prepare(mg_pg_t *c, const char *sql, char *name,
+    size_t size, mg_error_t *e);
+static int mg_pg_collect(mg_pg_t *c, mg_pg_rows_t **rows, mg_error_t *e);
+static int mg_pg_poll(mg_pg_t *c, short events, int64_t until,
+    mg_error_t *e);
+static int mg_pg_gone(mg_pg_t *c, mg_error_t *e);
+static int mg_pg_params_ok(const mg_pg_params_t *p, mg_error_t *e);
+
+
+/* The first prefix that matches counts. */
+
+static const mg_pg_kind_t  mg_pg_kinds[] = {
+    { "23505", MG_E_CONFLICT },         /* unique */
+    { "23503", MG_E_CONFLICT },         /* foreign key */
+    { "23514", MG_E_INVALID },          /* check */
+    { "23502", MG_E_INVALID },          /* not null */
+    { "22",    MG_E_INVALID },          /* data */
+    { "57014", MG_E_TIMEOUT },          /* statement time-out */
+    { "55P03", MG_E_TIMEOUT },          /* lock time-out */
+    { "P0002", MG_E_NOT_FOUND },
+    { "08",    MG_E_UNAVAILABLE },      /* connection */
+    { "57P",   MG_E_UNAVAILABLE },      /* shutdown, crash */
+    { "25P03", MG_E_UNAVAILABLE },      /* idle in transaction for too long */
+    { "53",    MG_E_UNAVAILABLE },      /* disk, memory, connections */
+    { "40",    MG_E_UNAVAILABLE },      /* deadlock, serialization */
+    { "25006", MG_E_UNAVAILABLE },      /* a standby: read only */
+    { "42P01", MG_E_INTERNAL },
+    { "",      MG_E_INTERNAL }
+};
+
+
+int
+mg_pg_exec(mg_pg_t *c, const char *sql, const mg_pg_params_t *p,
+    mg_pg_rows_t **rows, mg_error_t *e)
+{
+    if (mg_pg_send(c, sql, 1, p, e) != MG_OK) {
+        return MG_ERROR;
+    }
+
+    return mg_pg_collect(c, rows, e);
+}
+
+
+int
+mg_pg_exec_dynamic(mg_pg_t *c, const char *sql, const mg_pg_params_t *p,
+    mg_pg_rows_t **rows, mg_error_t *e)
+{
+    if (mg_pg_send(c, sql, 0, p, e) != MG_OK) {
+        return MG_ERROR;
+    }
+
+    return mg_pg_collect(c, rows, e);
+}
+
+
+const char *
+mg_pg_sqlstate(const mg_pg_t *c)
+{
+    return c->sqlstate;
+}
+
+
+int
+mg_pg_begin(mg_pg_t *c, mg_error_t *e)
+{
+    return mg_pg_exec_dynamic(c, "begin", NULL, NULL, e);
+}
+
+
+int
+mg_pg_begin_snapshot(mg_pg_t *c, mg_error_t *e)
+{
+    return mg_pg_exec_dynamic(c, "begin isolation level repeatable read, "
+                              "read only", NULL, NULL, e);
+}
+
+
+/* A commit of a failed transaction is a rollback: that must not pass. */
+
+int
+mg_pg_commit(mg_pg_t *c, mg_error_t *e)
+{
+    if (c->conn && PQtransactionStatus(c->conn) == PQTRANS_INERROR) {
+        mg_pg_rollback(c);
+        return mg_error_set(e, MG_E_INTERNAL, NULL,
+                            "the transaction had failed before its commit");
+    }
+
+    return mg_pg_exec_dynamic(c, "commit", NULL, NULL, e);
+}
+
+
+void
+mg_pg_rollback(mg_pg_t *c)
+{
+    char        state[sizeof(c->sqlstate)];
+    mg_error_t  e;
+
+    if (c->conn == NULL || c->dead
+        || PQtransactionStatus(c->conn) == PQTRANS_IDLE)
+    {
+        return;
+    }
+
+    /* the caller wants to know why it failed, not how this went */
+
+    memcpy(state, c->sqlstate, sizeof(state));
+
+    if (mg_pg_exec_dynamic(c, "rollback", NULL, NULL, &e) != MG_OK) {
+        c->dead = 1;
+    }
+
+    memcpy(c->sqlstate, state, sizeof(state));
+}
+
+
+static int
+mg_pg_send(mg_pg_t *c, const char *sql, int prepared,
+    const mg_pg_params_t *p, mg_error_t *e)
+{
+    int                  ok;
+    char                 name[16];
+    int                  n;
+    const int           *lens, *formats;
+    const char * const  *values;
+
+    memcpy(c->sqlstate, "00000", sizeof("00000"));
+
+    if (c->conn == NULL || c->dead) {
+        return mg_error_set(e, MG_E_UNAVAILABLE, NULL,
+                            "the connection to the database was lost");
+    }
+
+    if (mg_pg_params_ok(p, e) != MG_OK) {
+        return MG_ERROR;
+    }
+
+    n = p ? (int) p->n : 0;
+    values = p ? p->value : NULL;
+    lens = p ? p->len : NULL;
+    formats = p ? p->format : NULL;
+
+    if (prepared && mg_pg_prepare(c, sql, name, sizeof(name), e) != MG_OK) {
+        return MG_ERROR;
+    }
+
+    if (prepared && name[0]) {
+        ok = PQsendQueryPrepared(c->conn, name, n, values, lens, formats, 0);
+
+    } else {
+        ok = PQsendQueryParams(c->conn, sql, n, NULL, values, lens, formats,
+                               0);
+    }
+
+    if (!ok) {
+        return mg_pg_gone(c, e);
+    }
+
+    return mg_pg_flush(c, e);
+}
+
+
+static int
+mg_pg_params_ok(const mg_pg_params_t *p, mg_error_t *e)
+{
+    if (p == NULL || p->failed == 0) {
+        return MG_OK;
+    }
+
+    if (p->failed == MG_PG_PARAM_NUL) {
+        return mg_error_set(e, MG_E_INVALID, NULL,
+                            "a text holds a NUL character (\\u0000), which "
+                            "cannot be stored; leave it out");
+    }
+
+    return mg_error_set(e, MG_E_INTERNAL, NULL,
+                        "parameters of a statement: out of memory");
+}
+
+
+/* name is left empty when the table is full: then it is not prepared. */
+
+static int
+mg_pg_prepare(mg_pg_t *c, const char *sql, char *name, size_t size,
+    mg_error_t *e)
+{
+    uint64_t  h;
+    unsigned  i;
+
+    h = (uint64_t) (uintptr_t) sql * 0x9e3779b97f4a7c15ULL;
+    i = (unsigned) (h >> 32) & (MG_PG_STATEMENTS - 1);
+
+    while (c->statements[i] && c->statements[i] != sql) {
+        i = (i + 1) & (MG_PG_STATEMENTS - 1);
+    }
+
+    (void) snprintf(name, size, "mg%u", i);
+
+    if (c->statements[i]) {
+        return MG_OK;
+    }
+
+    if (c->n_statements >= MG_PG_STATEMENTS / 2) {
+        name[0] = '\0';
+        return MG_OK;
+    }
+
+    if (!PQsendPrepare(c->conn, name, sql, 0, NULL)) {
+        return mg_pg_gone(c, e);
+    }
+
+    if (mg_pg_flush(c, e) != MG_OK || mg_pg_collect(c, NULL, e) != MG_OK) {
+        return MG_ERROR;
+    }
+
+    c->statements[i] = sql;
+    c->n_statements++;
+
+    return MG_OK;
+}
+
+
+/* All results of one statement; the first error counts. */
+
+static int
+mg_pg_collect(mg_pg_t *c, mg_pg_rows_t **rows, mg_error_t *e)
+{
+    int              rc;
+    PGresult        *res, *last;
+    mg_error_t       lost;
+    ExecStatusType   status;
+
+    rc = MG_OK;
+    last = NULL;
+
+    for ( ;; ) {
+        lost.kind = MG_E_NONE;
+        res = mg_pg_result(c, &lost);
+
+        if (res == NULL) {
+            break;
+        }
+
+        status = PQresultStatus(res);
+
+        if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK
+            && status != PGRES_COPY_IN && rc == MG_OK)
+        {
+            rc = mg_pg_failed(c, res, e);
+        }
+
+        PQclear(last);
+        last = res;
+
+        if (status == PGRES_COPY_IN) {
+            break;
+        }
+    }
+
+    if (lost.kind != MG_E_NONE && rc == MG_OK) {
+        rc = MG_ERROR;
+
+        if (e) {
+            *e = lost;
+        }
+    }
+
+    if (rc == MG_OK && rows) {
+        *rows = (mg_pg_rows_t *) last;
+
+    } else {
+        PQclear(last);
+    }
+
+    return rc;
+}
+
+
+PGresult *
+mg_pg_result(mg_pg_t *c, mg_error_t *e)
+{
+    int64_t  until;
+
+    until = mg_mono_us() + (int64_t) mg_pg_patience(c) * 1000;
+
+    while (PQisBusy(c->conn)) {
+
+        if (mg_pg_poll(c, POLLIN, until, e) != MG_OK) {
+            return NULL;
+        }
+
+        if (PQconsumeInput(c->conn) == 0) {
+            (void) mg_pg_gone(c, e);
+            return NULL;
+        }
+    }
+
+    return PQgetResult(c->conn);
+}
+
+
+int
+mg_pg_flush(mg_pg_t *c, mg_error_t *e)
+{
+    int      rc;
+    int64_t  until;
+
+    until = mg_mono_us() + (int64_t) mg_pg_patience(c) * 1000;
+
+    for ( ;; ) {
+        rc = PQflush(c->conn);
+
+        if (rc == 0) {
+            return MG_OK;
+        }
+
+        if (rc < 0) {
+            return mg_pg_gone(c, e);
+        }
+
+        /* the server may want to say something before it takes more */
+
+        if (mg_pg_poll(c, POLLIN|POLLOUT, until, e) != MG_OK) {
+            return MG_ERROR;
+        }
+
+        if (PQconsumeInput(c->conn) == 0) {
+            return mg_pg_gone(c, e);
+        }
+    }
+}
+
+
+static int
+mg_pg_poll(mg_pg_t *c, short events, int64_t until, mg_error_t *e)
+{
+    int            rc;
+    int64_t        left;
+    struct pollfd  pfd;
+
+    for ( ;; ) {
+        left = (until - mg_mono_us() + 999) / 1000;
+
+        if (left <= 0) {
+            mg_pg_lost(c);
+            return mg_error_set(e, MG_E_UNAVAILABLE, NULL,
+                                "the database did not answer within %d ms",
+                                mg_pg_patience(c));
+        }
+
+        pfd.fd = PQsocket(c->conn);
+        pfd.events = events;
+        pfd.revents = 0;
+
+        rc = poll(&pfd, 1, (int) left);
+
+        if (rc > 0) {
+            return MG_OK;
+        }
+
+        if (rc < 0 && errno != EINTR) {
+            return mg_pg_gone(c, e);
+        }
+    }
+}
+
+
+static int
+mg_pg_gone(mg_pg_t *c, mg_error_t *e)
+{
+    char  words[256];
+
+    mg_pg_words(PQerrorMessage(c->conn), words, sizeof(words));
+    mg_pg_lost(c);
+    memcpy(c->sqlstate, "08006", sizeof("08006"));
+
+    return mg_error_set(e, MG_E_UNAVAILABLE, NULL,
+                        "the connection to the database was lost: %s", words);
+}
+
+
+int
+mg_pg_failed(mg_pg_t *c, const PGresult *res, mg_error_t *e)
+{
+    char                 words[400];
+    const char          *state, *text;
+    const mg_pg_kind_t  *k;
+
+    state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
+    text = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
+
+    if (state == NULL || strlen(state) != 5) {
+        return mg_pg_gone(c, e);
+    }
+
+    memcpy(c->sqlstate, state, sizeof(c->sqlstate));
+
+    for (k = mg_pg_kinds; strncmp(state, k->sqlstate, strlen(k->sqlstate));
+         k++)
+    {
+        /* void */
+    }
+
+    if (strncmp(state, "57P", 3) == 0 || strncmp(state, "08", 2) == 0) {
+        mg_pg_lost(c);
+    }
+
+    /* a migration, or a pooler in between, has made our plans worthless */
+
+    if (strcmp(state, "0A000") == 0 || strcmp(state, "26000") == 0
+        || strcmp(state, "25P03") == 0)
+    {
+        c->dead = 1;
+    }
+
+    mg_pg_words(text ? text : "unknown error", words, sizeof(words));
+
+    if (k->kind == MG_E_INTERNAL || k->kind == MG_E_UNAVAILABLE) {
+        return mg_error_set(e, k->kind, NULL, "the database says: %s (%s)",
+                            words, state);
+    }
+
+    return mg_error_set(e, k->kind, NULL, "%s", words);
+}

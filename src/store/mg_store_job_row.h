@@ -1,0 +1,27 @@
+/*
+ * mg_store_job_row.h: a row of model.jobs, for the files that make jobs.
+ *
+ * The list of columns and the function that reads them belong together: a
+ * column that is added to one goes to the same place in the other.
+ *
+ * Pool threads; plain functions.
+ */
+
+#ifndef MG_STORE_JOB_ROW_H
+#define MG_STORE_JOB_ROW_H
+
+#include "store/mg_store_column.h"
+
+
+/* Columns that mg_job_row() reads. */
+#define MG_JOB_COLUMNS                                                        \
+    "id, org_id, kind, key, payload, result, error, state, attempt, "         \
+    "max_attempts, progress, cancel_requested, created_at, started_at, "      \
+    "completed_at, updated_at"
+
+
+/* MG_ERROR when the arena is full. */
+int mg_job_row(const mg_pg_rows_t *r, int row, mg_arena_t *a, mg_job_t *j);
+
+
+#endif /* MG_STORE_JOB_ROW_H */

@@ -1,0 +1,430 @@
+/*
+ * mg_store_snapshot.c: everything that the snapshots show, read at one
+ * moment.
+ *
+ * One REPEATABLE READ transaction sees the generation and the rows that
+ * belong to it.  Models are fetched through a cursor, some thousand at a
+ * time, and handed to the builder straight from the rows, so memory does not
+ * grow with the catalog.  What routing needs is small and is read as a
+ * whole; the transaction ends before names are resolved, since that takes
+ * as long as a name server likes.
+ *
+ * The catalog is the default organisation's; routing is everybody's.
+ *
+ * Pool threads; blocks.
+ */
+
+#include "store/mg_store_group_row.h"
+
+#include <stdio.h>
+
+
+#define MG_SNAPSHOT_FETCH   4000     /* rows a piece */
+
+#define MG_SNAPSHOT_ORG     "'" MG_ORG_DEFAULT "'::uuid"
+
+
+typedef struct {
+    mg_provider_t  *providers;
+    mg_group_t     *groups;
+    mg_token_t     *tokens;
+    unsigned        n_providers;
+    unsigned        n_groups;
+    unsigned        n_tokens;
+    uint64_t        generation;
+} mg_routing_rows_t;
+
+
+static int mg_snapshot_providers(mg_pg_t *c, mg_catalog_builder_t *b,
+    mg_arena_t *a, mg_error_t *e);
+static int mg_snapshot_models(mg_pg_t *c, mg_catalog_builder_t *b,
+    mg_error_t *e);
+static int mg_snapshot_routing(mg_pg_t *c, mg_arena_t *a,
+    mg_routing_rows_t *rows, mg_error_t *e);
+static int mg_snapshot_backends(mg_pg_t *c, mg_arena_t *a,
+    mg_routing_rows_t *rows, mg_error_t *e);
+static int mg_snapshot_groups(mg_pg_t *c, mg_arena_t *a,
+    mg_routing_rows_t *rows, mg_error_t *e);
+static int mg_snapshot_tokens(mg_pg_t *c, mg_arena_t *a,
+    mg_routing_rows_t *rows, mg_error_t *e);
+static int mg_snapshot_build(const mg_routing_rows_t *rows,
+    mg_routing_builder_t *b, unsigned *unresolved, mg_error_t *e);
+
+
+int
+mg_store_generations(mg_pg_t *c, mg_generations_t *g, mg_error_t *e)
+{
+    int            i;
+    uint64_t       n;
+    mg_pg_rows_t  *r;
+
+    if (mg_pg_exec(c, "select name, generation "
+                   "from model.catalog_generation", NULL, &r, e)
+        != MG_OK)
+    {
+        return MG_ERROR;
+    }
+
+    g->catalog = 0;
+    g->routing = 0;
+
+    for (i = 0; i < mg_pg_rows_count(r); i++) {
+        n = (uint64_t) mg_pg_rows_int(r, i, 1);
+
+        if (mg_str_eq(mg_pg_rows_str(r, i, 0), mg_str("catalog"))) {
+            g->catalog = n;
+
+        } else {
+            g->routing = n;
+        }
+    }
+
+    mg_pg_rows_free(r);
+
+    return MG_OK;
+}
+
+
+/* -- catalog -- */
+
+int
+mg_store_catalog_read(mg_pg_t *c, mg_catalog_builder_t **b,
+    uint64_t *generation, mg_error_t *e)
+{
+    int                rc;
+    mg_arena_t        *a;
+    mg_generations_t   g;
+
+    *b = NULL;
+
+    a = mg_arena_create(0);
+    if (a == NULL) {
+        return mg_store_memory(e);
+    }
+
+    rc = mg_pg_begin_snapshot(c, e);
+
+    if (rc == MG_OK) {
+        rc = mg_store_generations(c, &g, e);
+    }
+
+    if (rc == MG_OK) {
+        *b = mg_catalog_builder_create(g.catalog);
+        rc = *b ? MG_OK : mg_store_memory(e);
+    }
+
+    if (rc == MG_OK) {
+        rc = mg_snapshot_providers(c, *b, a, e);
+    }
+
+    if (rc == MG_OK) {
+        rc = mg_snapshot_models(c, *b, e);
+    }
+
+    rc = mg_store_end(c, rc, e);
+    mg_arena_destroy(a);
+
+    if (rc != MG_OK) {
+        if (*b) {
+            mg_catalog_builder_destroy(*b);
+            *b = NULL;
+        }
+
+        return MG_ERROR;
+    }
+
+    *generation = g.catalog;
+
+    return MG_OK;
+}
+
+
+static int
+mg_snapshot_providers(mg_pg_t *c, mg_catalog_builder_t *b, mg_arena_t *a,
+    mg_error_t *e)
+{
+    int             i, rc;
+    mg_buf_t        sql;
+    mg_pg_rows_t   *r;
+    mg_provider_t   p;
+
+    mg_buf_init(&sql, 0);
+    mg_provider_select(&sql, 0);
+    mg_buf_z(&sql, "where p.active and p.deleted_at is null "
+             "and p.org_id = " MG_SNAPSHOT_ORG " order by p.id");
+
+    if (mg_store_exec(c, &sql, NULL, &r, e) != MG_OK) {
+        return MG_ERROR;
+    }
+
+    rc = MG_OK;
+
+    for (i = 0; rc == MG_OK && i < mg_pg_rows_count(r); i++) {
+        mg_arena_reset(a);
+        rc = mg_provider_row(r, i, a, &p) == MG_OK
+             ? mg_catalog_builder_provider(b, &p, e) : mg_store_memory(e);
+    }
+
+    mg_pg_rows_free(r);
+
+    return rc;
+}
+
+
+static int
+mg_snapshot_models(mg_pg_t *c, mg_catalog_builder_t *b, mg_error_t *e)
+{
+    int            i, n, rc;
+    char           fetch[48];
+    mg_buf_t       sql;
+    mg_model_t     m;
+    mg_pg_rows_t  *r;
+
+    mg_buf_init(&sql, 0);
+    mg_buf_z(&sql, "declare models no scroll cursor for select ");
+    mg_model_select(&sql);
+    mg_buf_z(&sql, " from model.models_metadata m "
+             "join model.providers p on p.id = m.provider_id "
+             "and p.org_id = m.org_id "
+             "where m.deleted_at is null and p.deleted_at is null "
+             "and m.org_id = " MG_SNAPSHOT_ORG);
+
+    if (mg_store_exec(c, &sql, NULL, NULL, e) != MG_OK) {
+        return MG_ERROR;
+    }
+
+    (void) snprintf(fetch, sizeof(fetch), "fetch %d from models",
+                    MG_SNAPSHOT_FETCH);
+
+    do {
+        if (mg_pg_exec_dynamic(c, fetch, NULL, &r, e) != MG_OK) {
+            return MG_ERROR;
+        }
+
+        n = mg_pg_rows_count(r);
+        rc = MG_OK;
+
+        for (i = 0; rc == MG_OK && i < n; i++) {
+            (void) mg_model_row(r, i, NULL, &m);
+            rc = mg_catalog_builder_model(b, &m, e);
+        }
+
+        mg_pg_rows_free(r);
+
+    } while (rc == MG_OK && n == MG_SNAPSHOT_FETCH);
+
+    return rc;
+}
+
+
+/* -- routing -- */
+
+int
+mg_store_routing_read(mg_pg_t *c, mg_routing_builder_t **b,
+    uint64_t *generation, unsigned *unresolved, mg_error_t *e)
+{
+    int                 rc;
+    mg_arena_t         *a;
+    mg_routing_rows_t   rows;
+
+    *b = NULL;
+    *unresolved = 0;
+
+    a = mg_arena_create(0);
+    if (a == NULL) {
+        return mg_store_memory(e);
+    }
+
+    rc = mg_pg_begin_snapshot(c, e);
+
+    if (rc == MG_OK) {
+        rc = mg_store_end(c, mg_snapshot_routing(c, a, &rows, e), e);
+    }
+
+    if (rc == MG_OK) {
+        *b = mg_routing_builder_create(rows.generation);
+        rc = *b ? mg_snapshot_build(&rows, *b, unresolved, e)
+                : mg_store_memory(e);
+    }
+
+    if (rc == MG_OK) {
+        *generation = rows.generation;
+
+    } else if (*b) {
+        mg_routing_builder_destroy(*b);
+        *b = NULL;
+    }
+
+    mg_arena_destroy(a);
+
+    return rc;
+}
+
+
+static int
+mg_snapshot_routing(mg_pg_t *c, mg_arena_t *a, mg_routing_rows_t *rows,
+    mg_error_t *e)
+{
+    mg_generations_t  g;
+
+    memset(rows, 0, sizeof(mg_routing_rows_t));
+
+    if (mg_store_generations(c, &g, e) != MG_OK
+        || mg_snapshot_backends(c, a, rows, e) != MG_OK
+        || mg_snapshot_groups(c, a, rows, e) != MG_OK
+        || mg_snapshot_tokens(c, a, rows, e) != MG_OK)
+    {
+        return MG_ERROR;
+    }
+
+    rows->generation = g.routing;
+
+    return MG_OK;
+}
+
+
+/* Those that members use, with their sealed keys. */
+
+static int
+mg_snapshot_backends(mg_pg_t *c, mg_arena_t *a, mg_routing_rows_t *rows,
+    mg_error_t *e)
+{
+    int             i, n;
+    mg_buf_t        sql;
+    mg_pg_rows_t   *r;
+
+    mg_buf_init(&sql, 0);
+    mg_provider_select(&sql, 1);
+    mg_buf_z(&sql, "where p.deleted_at is null and (p.id, p.org_id) in "
+             "(select m.provider_id, m.org_id from model.models_metadata m "
+             "join model.model_group_memberships g on g.model_id = m.id "
+             "and g.org_id = m.org_id) order by p.id, p.org_id");
+
+    if (mg_store_exec(c, &sql, NULL, &r, e) != MG_OK) {
+        return MG_ERROR;
+    }
+
+    n = mg_pg_rows_count(r);
+    rows->providers = mg_arena_alloc(a, (size_t) (n + 1)
+                                        * sizeof(mg_provider_t));
+
+    for (i = 0; rows->providers && i < n; i++) {
+        if (mg_provider_row(r, i, a, &rows->providers[i]) != MG_OK) {
+            break;
+        }
+    }
+
+    mg_pg_rows_free(r);
+    rows->n_providers = (unsigned) i;
+
+    return (rows->providers && i == n) ? MG_OK : mg_store_memory(e);
+}
+
+
+static int
+mg_snapshot_groups(mg_pg_t *c, mg_arena_t *a, mg_routing_rows_t *rows,
+    mg_error_t *e)
+{
+    int            i, n;
+    mg_pg_rows_t  *r;
+
+    if (mg_pg_exec(c, MG_GROUP_SELECT "from model.model_groups g "
+                   "where g.status in ('active', 'paused') "
+                   "order by g.name, g.org_id", NULL, &r, e)
+        != MG_OK)
+    {
+        return MG_ERROR;
+    }
+
+    n = mg_pg_rows_count(r);
+    rows->groups = mg_arena_alloc(a, (size_t) (n + 1) * sizeof(mg_group_t));
+
+    for (i = 0; rows->groups && i < n; i++) {
+        if (mg_group_row(r, i, a, &rows->groups[i]) != MG_OK) {
+            break;
+        }
+    }
+
+    mg_pg_rows_free(r);
+    rows->n_groups = (unsigned) i;
+
+    if (rows->groups == NULL || i != n) {
+        return mg_store_memory(e);
+    }
+
+    return mg_group_read_members(c, a, rows->groups, rows->n_groups, e);
+}
+
+
+static int
+mg_snapshot_tokens(mg_pg_t *c, mg_arena_t *a, mg_routing_rows_t *rows,
+    mg_error_t *e)
+{
+    int            i, n;
+    mg_str_t       digest;
+    mg_token_t    *t;
+    mg_pg_rows_t  *r;
+
+    if (mg_pg_exec(c, "select id, org_id, role, sha256, expires_at "
+                   "from model.api_tokens where revoked_at is null "
+                   "and (expires_at is null or expires_at > now()) "
+                   "order by id", NULL, &r, e)
+        != MG_OK)
+    {
+        return MG_ERROR;
+    }
+
+    n = mg_pg_rows_count(r);
+    rows->tokens = mg_arena_calloc(a, (size_t) (n + 1) * sizeof(mg_token_t));
+
+    for (i = 0; rows->tokens && i < n; i++) {
+        t = &rows->tokens[i];
+        digest = mg_pg_rows_bytes(r, i, 3, a);
+
+        if (mg_column_str(r, i, 0, a, &t->id) != MG_OK
+            || mg_column_str(r, i, 1, a, &t->org_id) != MG_OK
+            || digest.len != sizeof(t->sha256))
+        {
+            break;
+        }
+
+        t->role = mg_role_find(mg_pg_rows_str(r, i, 2));
+        t->expires_at = mg_pg_rows_time(r, i, 4);
+        memcpy(t->sha256, digest.data, sizeof(t->sha256));
+    }
+
+    mg_pg_rows_free(r);
+    rows->n_tokens = (unsigned) i;
+
+    return (rows->tokens && i == n) ? MG_OK : mg_store_memory(e);
+}
+
+
+static int
+mg_snapshot_build(const mg_routing_rows_t *rows, mg_routing_builder_t *b,
+    unsigned *unresolved, mg_error_t *e)
+{
+    unsigned  i;
+
+    for (i = 0; i < rows->n_providers; i++) {
+        if (mg_routing_builder_provider(b, &rows->providers[i], unresolved, e)
+            != MG_OK)
+        {
+            return MG_ERROR;
+        }
+    }
+
+    for (i = 0; i < rows->n_groups; i++) {
+        if (mg_routing_builder_group(b, &rows->groups[i], e) != MG_OK) {
+            return MG_ERROR;
+        }
+    }
+
+    for (i = 0; i < rows->n_tokens; i++) {
+        if (mg_routing_builder_token(b, &rows->tokens[i], e) != MG_OK) {
+            return MG_ERROR;
+        }
+    }
+
+    return MG_OK;
+}

@@ -1,0 +1,147 @@
+#!/usr/bin/perl
+
+# The room that speaks to PostgreSQL and Redis, against real ones: the programs
+# of t/db, built with ASan and UBSan, each with a database of its own.  If this
+# breaks, a record, a job or an operator's change is lost, or a change raises no
+# generation and no node hears of it.
+
+use v5.28;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Test::More;
+
+use Host qw(slurp start_process top);
+use File::Basename qw(basename);
+use File::Temp qw(tempdir);
+use Services;
+
+my $flavour = $ENV{TEST_STORE_FLAVOUR} // 'clang';
+my @programs = map { basename($_, '.c') } glob(top() . '/t/db/test_store_*.c');
+my $dir = tempdir('model-t-XXXXXX', TMPDIR => 1, CLEANUP => 1);
+my $build = "build/unit/$flavour";
+
+chdir top() or die 'chdir ' . top() . ": $!\n";
+
+
+# the exit code and the output of a command
+
+sub run {
+    my ($name, @command) = @_;
+
+    my $output = "$dir/$name.out";
+    waitpid start_process($output, @command), 0;
+    return ($?, slurp($output));
+}
+
+
+my ($status, $output) = run('make', 'make', '-s',
+                            map { "$build/$_" } @programs);
+is($status, 0, 'the programs are built') or BAIL_OUT($output);
+
+
+for my $program (@programs) {
+    my $name = "${program}_$$";
+
+    local $ENV{MODEL_TEST_CONNINFO} = Services::create_database($name);
+    local $ENV{MODEL_TEST_REDIS} = Services::redis();
+    local $ENV{UBSAN_OPTIONS} = 'print_stacktrace=1';
+
+    ($status, $output) = run($program, "$build/$program");
+
+    my @checks = $output =~ /^((?:not )?ok .*)$/mg;
+    my ($plan) = $output =~ /^1\.\.(\d+)$/m;
+
+    ok(!grep(/^not /, @checks), "$program: nothing has failed")
+        or diag(grep { !/^ok / } map { "$_\n" } split /\n/, $output);
+    is($status, 0, "$program: exit status") or diag($output);
+    ok($plan && $plan == @checks, "$program: all of its checks were run");
+
+    is(scalar(Services::sessions($name)), 0, "$program: no session is left");
+    Services::drop_database($name);
+}
+
+
+# every function that runs with its owner's rights has a fixed search_path, and
+# every table and column says what it is
+
+my $name = "store_$$";
+my $conninfo = Services::create_database($name);
+
+is_deeply([Services::query($conninfo,
+    "select p.proname from pg_proc p
+     where p.pronamespace = 'model'::regnamespace and p.prosecdef
+           and not coalesce(p.proconfig::text like '%search_path%', false)")],
+    [], 'SECURITY DEFINER functions have a search_path');
+
+is_deeply([Services::query($conninfo,
+    "select c.relname, a.attname from pg_class c
+     left join pg_attribute a on a.attrelid = c.oid and a.attnum > 0
+               and not a.attisdropped
+     where c.relnamespace = 'model'::regnamespace and c.relkind in ('r', 'p')
+           and c.relname <> 'schema_migrations'
+           and (obj_description(c.oid, 'pg_class') is null
+                or col_description(c.oid, a.attnum) is null)")],
+    [], 'every table and column has a comment');
+
+is_deeply([Services::query($conninfo,
+    "select c.relname from pg_class c
+     where c.relnamespace = 'model'::regnamespace and c.relkind in ('r', 'p')
+           and c.relname not in ('schema_migrations', 'catalog_generation',
+                                 'organisations')
+           and not exists (select from pg_attribute a
+                           where a.attrelid = c.oid and a.attname = 'org_id'
+                                 and a.attnotnull)")],
+    [], 'every tenant\'s table has org_id');
+
+
+# the role of the example for production can do what the gateway does, and
+# cannot rewrite the audit trail
+
+my $role = "gateway_$$";
+
+Services::query($conninfo, "create role $role login");
+my $roles = top() . '/sql/roles/application.sql';
+
+for my $pass ('once', 'twice') {
+    ($status, $output) = run("roles.$pass", 'psql', '-X', '-q', '-v',
+                             'ON_ERROR_STOP=1', '-v', "role=$role", '-d',
+                             $conninfo, '-f', $roles);
+    is($status, 0, "the roles are granted $pass") or diag($output);
+}
+
+my $as = "set role $role;";
+
+is_deeply([Services::query($conninfo, "$as
+    insert into model.providers (id, name) values ('p', 'P');
+    insert into model.models_metadata (id, provider_id, provider_model_id,
+                                       name) values ('p/m', 'p', 'm', 'M');
+    insert into model.model_groups (name, salt)
+        values ('g', decode(md5('x'), 'hex'));
+    select model.provision_inference_table(id) ~ '^inference_g_[0-9a-f]{8}\$'
+    from model.model_groups;")], [['t']],
+    'the application makes a group and its table');
+
+my ($table) = map { $_->[0] } Services::query($conninfo,
+    'select inference_table from model.model_groups');
+
+ok(eval { Services::query($conninfo, "$as insert into model.$table
+          (inference_id, created_at, group_id)
+          values (gen_random_uuid(), now(), gen_random_uuid())"); 1 },
+   'and writes to it') or diag($@);
+
+for my $sql ("update model.$table set status = 1", "delete from model.$table",
+             'delete from model.model_group_events',
+             "drop table model.$table", 'create table model.x (a int)',
+             'update model.schema_migrations set name = name')
+{
+    ok(!eval { Services::query($conninfo, "$as $sql"); 1 },
+       "but may not: $sql");
+}
+
+Services::query($conninfo, "reassign owned by $role to postgres;
+                            drop owned by $role; drop role $role");
+Services::drop_database($name);
+
+done_testing();

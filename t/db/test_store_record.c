@@ -1,0 +1,248 @@
+/*
+ * Inference records: if this breaks, a record is lost, stored twice, or
+ * stored with another meaning than it was made with.  Batches go into the
+ * tables of two groups, over the fast way and the slow one, into days that
+ * have a partition and days that have none, and into tables that are gone.
+ */
+
+#include "base/mg_crypt.h"
+#include "db.h"
+
+
+#define BATCH  4000
+
+
+static mg_group_t    group[2];
+static mg_record_t   records[BATCH];
+
+
+static void
+record(mg_record_t *r, const mg_group_t *g, int64_t us)
+{
+    uint8_t  rnd[10];
+
+    (void) mg_random(rnd, sizeof(rnd));
+    mg_record_init(r);
+    mg_uuid_v7(&r->id, us, rnd);
+    (void) mg_uuid_parse(g->id, &r->group_id);
+    (void) mg_uuid_parse(mg_str(MG_ORG_DEFAULT), &r->org_id);
+    r->created_at = us;
+    r->status = 200;
+    r->attempts = 1;
+    r->latency_us = 1234567;
+    r->str[MG_RS_TABLE] = g->inference_table;
+    r->str[MG_RS_GROUP] = g->name;
+    r->str[MG_RS_MODEL_SERVED] = mg_str("demo/a");
+}
+
+
+static int64_t
+rows(unsigned i)
+{
+    return db_int("select count(*) from model.%s",
+                  db_z(group[i].inference_table));
+}
+
+
+static uint64_t
+store(unsigned n)
+{
+    uint64_t  stored;
+
+    if (mg_store_records(db, records, n, &stored, &db_error) != MG_OK) {
+        fail("store: %s", db_error.message);
+        return 0;
+    }
+
+    return stored;
+}
+
+
+static void
+test_columns(void)
+{
+    mg_record_t  *r = &records[0];
+
+    record(r, &group[0], mg_now_us());
+    r->bucket = 17;
+    memset(r->key_hash, 0xab, sizeof(r->key_hash));
+    r->key_source = 2;
+    r->usage_source = MG_USAGE_PARTIAL;
+    r->stream = 1;
+    r->usage.input = 10;
+    r->usage.output = 0;
+    r->cost_nano = 42;
+    r->ttft_us = 99;
+    r->str[MG_RS_PATH] = mg_str("/v1/a\tb\\c'\"\n;");
+    r->str[MG_RS_CLIENT] = mg_str("::1");
+
+    is_uint(store(1), 1, "one record");
+    is_str(db_text("select concat_ws(' ', bucket, key_hash, key_source, "
+                   "usage_source, stream, truncated, input_tokens, "
+                   "output_tokens, cost_nano_usd, ttft_us, status, client, "
+                   "model_served, org_id) from model.%s",
+                   db_z(group[0].inference_table)),
+           "17 \\xabababababababababababababababab body partial t f 10 0 42 "
+           "99 200 ::1 demo/a " MG_ORG_DEFAULT, "its columns");
+    is_str(db_text("select path from model.%s",
+                   db_z(group[0].inference_table)), "/v1/a\tb\\c'\"\n;",
+           "text that is hard on COPY");
+    is_int(db_int("select count(*) from model.%s where upstream_status is "
+                  "null and upstream_us is null and token_id is null and "
+                  "reasoning_tokens is null and error_class is null and "
+                  "model_requested is null",
+                  db_z(group[0].inference_table)), 1, "unknown is null");
+
+    record(r, &group[0], mg_now_us());
+    is_uint(store(1), 1, "a bare one");
+    is_int(db_int("select count(*) from model.%s where bucket is null and "
+                  "key_hash is null and key_source is null and usage_source "
+                  "is null and cost_nano_usd is null and ttft_us is null",
+                  db_z(group[0].inference_table)), 1, "is null all over");
+    (void) db_text("truncate model.%s", db_z(group[0].inference_table));
+}
+
+
+static void
+test_batch(void)
+{
+    int64_t   now, start;
+    unsigned  i;
+
+    now = mg_now_us();
+
+    for (i = 0; i < BATCH; i++) {
+        record(&records[i], &group[i % 2], now + i);
+    }
+
+    start = mg_mono_us();
+    is_uint(store(BATCH), BATCH, "a batch for two groups");
+    diag("%d records in %d ms", BATCH, (int) (mg_mono_us() - start) / 1000);
+    is_int(rows(0), BATCH / 2, "half of it here");
+    is_int(rows(1), BATCH / 2, "and half there");
+
+    is_uint(store(BATCH), 0, "the same again stores nothing");
+    is_int(rows(0), BATCH / 2, "and changes nothing");
+
+    for (i = 0; i < 10; i++) {
+        record(&records[i], &group[0], now - 1000 - i);
+    }
+
+    records[10] = records[9];
+    is_uint(store(20), 10, "ten new ones, twins and old ones among them");
+    is_int(rows(0), BATCH / 2 + 10, "are stored once");
+    is_uint(store(0), 0, "nothing is nothing");
+}
+
+
+/* Days that no partition was made for. */
+
+static void
+test_partitions(void)
+{
+    int64_t  now, day;
+
+    now = mg_now_us();
+    day = 86400LL * 1000000;
+
+    record(&records[0], &group[0], now + 8 * day);
+    record(&records[1], &group[0], now - 30 * day);
+    record(&records[2], &group[0], now + 7 * day);
+    is_uint(store(3), 3, "records of far days");
+    is_int(db_int("select count(*) from only model.inference_%s_default",
+                  db_z(group[0].id) + 28), 2,
+           "lie in the default partition, if there is none for them");
+
+    /* tomorrow: a day more is made, and takes what waits for it */
+
+    ok(db_int("select model.make_inference_partition('%s', 'inference_%s', "
+              "(now() at time zone 'UTC')::date + 8)::int",
+              db_z(group[0].inference_table), db_z(group[0].id) + 28) == 1,
+       "the eighth day is made");
+    is_int(db_int("select count(*) from only model.inference_%s_default",
+                  db_z(group[0].id) + 28), 1, "its record has moved");
+    is_int(rows(0), BATCH / 2 + 13, "none is lost");
+
+    (void) db_text("drop table model.inference_%s_p%s", db_z(group[1].id)
+                   + 28, db_text("select to_char((now() at time zone 'UTC') "
+                                 "+ interval '5 days', 'YYYYMMDD')"));
+    ok(mg_store_partitions(db, &db_error) == MG_OK, "partitions are kept");
+    is_int(db_int("select count(*) from pg_inherits "
+                  "where inhparent = 'model.%s'::regclass",
+                  db_z(group[1].inference_table)), 10, "all of them");
+    ok(mg_store_partitions(db, &db_error) == MG_OK, "once more");
+
+    like(db_text("explain (format json) select * from model.%s "
+                 "where created_at > now() - interval '1 hour' "
+                 "and created_at < now()", db_z(group[0].inference_table)),
+         "_p", "days are pruned");
+}
+
+
+/* A table that somebody dropped, a name that is none. */
+
+static void
+test_unassigned(void)
+{
+    int64_t     now;
+    mg_group_t  gone;
+
+    now = mg_now_us();
+    gone = group[1];
+    gone.inference_table = mg_str("inference_gone_00000000");
+    record(&records[0], &gone, now);
+    record(&records[1], &group[0], now);
+    gone.inference_table = mg_str("x\"; drop table model.jobs; --");
+    record(&records[2], &gone, now);
+    gone.inference_table = mg_str_null;
+    record(&records[3], &gone, now);
+
+    is_uint(store(4), 4, "records without a table");
+    is_int(db_int("select count(*) from model.inference_unassigned"), 3,
+           "are kept apart");
+    is_int(rows(0), BATCH / 2 + 14, "the others go where they belong");
+    is_uint(store(4), 0, "and once");
+}
+
+
+/* One record that cannot be stored fails its batch, with a reason. */
+
+static void
+test_refused(void)
+{
+    uint64_t  stored;
+
+    record(&records[0], &group[0], mg_now_us());
+    record(&records[1], &group[0], mg_now_us());
+    records[1].str[MG_RS_PATH] = mg_str("\xff\xfe");
+
+    ok(mg_store_records(db, records, 2, &stored, &db_error) == MG_ERROR,
+       "bytes that are no text");
+    is_int(db_error.kind, MG_E_INVALID, "are invalid");
+    is_uint(stored, 0, "nothing is stored");
+    is_uint(store(1), 1, "the other one is, alone");
+}
+
+
+int
+main(void)
+{
+    unsigned  i;
+
+    db_start();
+
+    for (i = 0; i < 2; i++) {
+        memset(&group[i], 0, sizeof(mg_group_t));
+        group[i].name = i ? mg_str("two") : mg_str("one");
+        ok(mg_store_group_create(db, &db_actor, db_arena, &group[i],
+                                 &db_error) == MG_OK, "group %u", i);
+    }
+
+    test_columns();
+    test_batch();
+    test_partitions();
+    test_unassigned();
+    test_refused();
+
+    return db_done();
+}
