@@ -1,0 +1,83 @@
+/*
+ * mg_engine.h: claims jobs and runs them.
+ *
+ *     claim (SKIP LOCKED, lease) -> run by kind -> end
+ *                 ^                    |
+ *                 |    heartbeat: lease, progress, cancel?
+ *                 +--- hand-over: state pending, somebody else goes on
+ *
+ * The heart beats twice a second, not because of the lease (10 s) but
+ * because a cancellation must be noticed within one.
+ *
+ * The truth is the row.  A job function works in steps, looks at
+ * mg_run_stop() at least every 200 ms and can be run again from where the
+ * database says it was: kill -9 costs a lease, a reload nothing.
+ *
+ * Blocks: model_jobs threads only.
+ */
+
+#ifndef MG_ENGINE_H
+#define MG_ENGINE_H
+
+#include "job/mg_env.h"
+#include "store/mg_store.h"
+
+
+/* Key and payload of every sync: one at a time, whoever asked for it. */
+#define MG_JOB_KEY_SYNC       "sync:models.dev"
+#define MG_JOB_PAYLOAD_SYNC   "{\"source\": \"models.dev\"}"
+
+
+typedef struct {
+    const mg_env_t  *env;
+    const int       *hand_over;      /* the worker leaves: give the job back */
+    mg_arena_t      *arena;          /* of this run */
+    mg_job_t         job;
+    mg_pg_t         *heart;          /* private to the engine */
+    int64_t          beat_us;
+    int              progress;       /* 0..100 */
+    int              cancel;         /* asked for by somebody */
+    int              lost;           /* the lease is another's now */
+    mg_str_t         result;         /* JSON object for the row */
+} mg_run_t;
+
+
+typedef int (*mg_job_pt)(mg_run_t *run, mg_error_t *e);
+
+typedef struct {
+    mg_str_t    kind;
+    mg_job_pt   handler;
+} mg_job_kind_t;
+
+/* sync, validate; ends with handler == NULL. */
+extern const mg_job_kind_t  mg_job_kinds[];
+
+
+/*
+ * Claims and runs at most one job.  MG_OK: one was run (however it ended);
+ * MG_DECLINED: there was none; MG_ERROR: the database is away.
+ */
+int mg_engine_step(const mg_env_t *env, const int *hand_over, mg_error_t *e);
+
+/*
+ * For job functions, often: beats when due.  0: go on.  Otherwise stop and
+ * return MG_ERROR with the kind set here (MG_E_CANCELLED): cancelled,
+ * handing over, or lost.
+ */
+int mg_run_stop(mg_run_t *run, mg_error_t *e);
+
+/*
+ * The state that a run ends in when its function has returned rc and *e:
+ * the engine's rule, for functions that keep a row of their own in step.
+ * PENDING: it will be run again (handed over, or the database or a source
+ * was away and attempts are left).  Means nothing when run->lost is set.
+ */
+mg_job_state_e mg_run_outcome(const mg_run_t *run, int rc,
+    const mg_error_t *e);
+
+
+int mg_job_sync(mg_run_t *run, mg_error_t *e);
+int mg_job_validate(mg_run_t *run, mg_error_t *e);
+
+
+#endif /* MG_ENGINE_H */

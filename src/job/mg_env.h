@@ -1,0 +1,49 @@
+/*
+ * mg_env.h: what work on a pool thread is given to work with.
+ *
+ * One struct a worker process, filled when the worker starts and not
+ * changed until it ends; everything in it may be used by several threads
+ * at once.  Shared-memory members are atomics (mg_word_*).
+ */
+
+#ifndef MG_ENV_H
+#define MG_ENV_H
+
+#include "base/mg_crypt.h"
+#include "model/mg_metric.h"
+#include "model/mg_ready.h"
+#include "model/mg_ring.h"
+#include "store/mg_pg.h"
+#include "store/mg_redis.h"
+
+
+typedef enum {
+    MG_LOG_ERROR = 0,
+    MG_LOG_WARN,
+    MG_LOG_NOTICE,
+    MG_LOG_INFO
+} mg_log_level_e;
+
+
+typedef struct {
+    mg_pg_pool_t          *db;               /* NULL: no model_database */
+    mg_pg_options_t        db_options;       /* for the listener */
+    mg_redis_t            *redis;            /* NULL: none configured */
+    const char            *state_dir;        /* no trailing slash */
+    const mg_crypt_key_t  *key;              /* key->set 0: none configured */
+    const char            *catalog_source;   /* file or URL; NULL: none */
+    mg_state_t            *state;            /* shared memory */
+    mg_metrics_t          *metrics;          /* this worker's slot */
+    unsigned               validate_concurrency;  /* 64 */
+    unsigned               validate_timeout_ms;   /* 30,000 */
+    unsigned               allow_private:1;  /* jobs may reach loopback and
+                                                private addresses */
+    char                   owner[96];        /* node:pid:start, for leases */
+
+    /* Thread-safe; one line; never a secret. */
+    void                 (*log)(mg_log_level_e level, const char *fmt, ...)
+                               __attribute__((format(printf, 2, 3)));
+} mg_env_t;
+
+
+#endif /* MG_ENV_H */

@@ -1,0 +1,564 @@
+/*
+ * mg_job_validate.c: which models of a provider answer?
+ *
+ *     load -> known models without a result -> ask, save -> finish
+ *                  provider's own list  ---------^
+ *
+ * The run's row (ai_model_validation_progress) and its list of models are
+ * in the database, so a run that is taken up by another worker goes on with
+ * what has no result yet: nothing is validated twice but what was in
+ * flight.  The provider's list is asked for together with the first models;
+ * a provider that refuses it (401, 404) is validated by the models that the
+ * catalog knows, and the reason is kept.
+ *
+ * The key is opened for this run only, lies in one buffer that is wiped at
+ * the end, and is taken out of whatever words the provider answers with.
+ *
+ * Called by the engine on a model_jobs thread; blocks.
+ */
+
+#include "job/mg_engine.h"
+
+#include <unistd.h>
+
+#include "base/mg_crypt.h"
+#include "base/mg_jw.h"
+#include "base/mg_time.h"
+#include "base/mg_uri.h"
+#include "job/mg_validate.h"
+
+
+/* Headers of the provider's own, beside the three that are always sent. */
+#define MG_VALIDATE_HEADERS_MAX   8
+
+#define MG_VALIDATE_WAIT_US       50000
+#define MG_VALIDATE_AWAY_US       60000000
+#define MG_VALIDATE_STOP_US       2000000
+
+
+static void mg_validate_started(void *ctx, const mg_model_t *m);
+static int mg_validate_verdict(void *ctx, const mg_model_t *m,
+    const mg_validation_result_t *r, mg_error_t *e);
+static int mg_validate_tick(void *ctx, mg_error_t *e);
+
+
+static const mg_probe_handler_t  mg_validate_handler = {
+    mg_validate_started,
+    mg_validate_verdict,
+    mg_validate_listed,
+    mg_validate_tick
+};
+
+
+/* -- load: the run, the provider, its key -- */
+
+static int
+mg_validate_payload(mg_validate_t *v, mg_error_t *e)
+{
+    mg_json_t  *payload;
+
+    payload = mg_json_parse(v->run->arena, v->run->job.payload, NULL, e);
+    if (payload == NULL) {
+        return MG_ERROR;
+    }
+
+    v->id = mg_json_str(payload, "validation_id");
+    v->provider_id = mg_json_str(payload, "provider_id");
+    v->only_failed = (mg_json_tri(mg_json_get(payload, "only_failed")) == 1);
+
+    if (v->id.len == 0 || v->provider_id.len == 0) {
+        return mg_error_set(e, MG_E_INVALID, "payload", "the payload of a "
+                            "validation needs \"validation_id\" and "
+                            "\"provider_id\"");
+    }
+
+    return MG_OK;
+}
+
+
+static int
+mg_validate_rows(mg_validate_t *v, mg_error_t *e)
+{
+    int          rc;
+    mg_pg_t     *db;
+    mg_str_t     org;
+    mg_arena_t  *a;
+
+    db = mg_pg_checkout(v->env->db, e);
+    if (db == NULL) {
+        return MG_ERROR;
+    }
+
+    a = v->run->arena;
+    org = v->run->job.org_id;
+
+    rc = mg_store_validation_get(db, org, v->id, a, &v->row, e);
+
+    if (rc == MG_OK) {
+        rc = mg_store_provider_get(db, org, v->provider_id, a, &v->provider,
+                                   e);
+    }
+
+    if (rc == MG_OK) {
+        rc = mg_store_validation_state(db, v->id, MG_JOB_IN_PROGRESS,
+                                       MG_UNKNOWN, mg_str_null, e);
+    }
+
+    mg_pg_release(db);
+
+    return rc;
+}
+
+
+/* "Authorization: Bearer KEY" into a buffer that is wiped at the end. */
+
+static int
+mg_validate_key(mg_validate_t *v, mg_error_t *e)
+{
+    int          rc;
+    size_t       n, len;
+    mg_str_t     aad, sealed;
+    const char  *name;
+
+    sealed = v->provider.key_sealed;
+
+    if (sealed.len == 0) {
+        return MG_OK;
+    }
+
+    if (v->env->key == NULL || !v->env->key->set) {
+        return mg_error_set(e, MG_E_INVALID, NULL, "the key of provider \""
+                            MG_STR_FMT "\" is sealed; set "
+                            "model_secret_key_file to open it",
+                            MG_STR_ARG(v->provider_id));
+    }
+
+    name = (v->target.protocol->auth == MG_AUTH_X_API_KEY)
+           ? "x-api-key: " : "Authorization: Bearer ";
+    n = strlen(name);
+
+    if (sealed.len > MG_VALIDATE_KEY_MAX) {
+        return mg_error_set(e, MG_E_INVALID, NULL, "the key of provider \""
+                            MG_STR_FMT "\" is longer than %d bytes",
+                            MG_STR_ARG(v->provider_id), MG_VALIDATE_KEY_MAX);
+    }
+
+    aad = mg_arena_printf(v->run->arena, MG_STR_FMT "/" MG_STR_FMT,
+                          MG_STR_ARG(v->run->job.org_id),
+                          MG_STR_ARG(v->provider_id));
+
+    memcpy(v->auth, name, n);
+    rc = mg_crypt_open(v->env->key, sealed, aad, v->auth + n, &len, e);
+
+    if (rc == MG_OK) {
+        v->target.secret = mg_str_n(v->auth + n, len);
+        v->target.headers[v->target.n_headers++]
+            = mg_str_n(v->auth, n + len);
+    }
+
+    return rc;
+}
+
+
+/* The provider's own headers, an object of strings. */
+
+static int
+mg_validate_headers(mg_validate_t *v, mg_error_t *e)
+{
+    mg_str_t          line;
+    const mg_json_t  *doc, *m;
+
+    v->target.headers[0] = mg_str("Content-Type: application/json");
+    v->target.headers[1] = mg_str("Accept: application/json");
+    v->target.n_headers = 2;
+
+    if (v->provider.headers.len == 0) {
+        return MG_OK;
+    }
+
+    doc = mg_json_parse(v->run->arena, v->provider.headers, NULL, e);
+    if (doc == NULL) {
+        return MG_ERROR;
+    }
+
+    for (m = doc->child; m; m = m->next) {
+        if (v->target.n_headers >= 2 + MG_VALIDATE_HEADERS_MAX) {
+            return mg_error_set(e, MG_E_INVALID, "headers", "provider \""
+                                MG_STR_FMT "\" has more than %d headers",
+                                MG_STR_ARG(v->provider_id),
+                                MG_VALIDATE_HEADERS_MAX);
+        }
+
+        line = mg_arena_printf(v->run->arena, MG_STR_FMT ": " MG_STR_FMT,
+                               MG_STR_ARG(m->key), MG_STR_ARG(m->str));
+
+        if (m->type == MG_JSON_STRING && line.data) {
+            v->target.headers[v->target.n_headers++] = line;
+        }
+    }
+
+    return MG_OK;
+}
+
+
+static int
+mg_validate_url(mg_validate_t *v, mg_error_t *e)
+{
+    mg_url_t  url;
+
+    v->target.base = v->provider.base_url;
+
+    if (v->target.base.len == 0) {
+        return mg_error_set(e, MG_E_INVALID, "base_url", "provider \""
+                            MG_STR_FMT "\" has no base URL; set base_url to "
+                            "validate its models",
+                            MG_STR_ARG(v->provider_id));
+    }
+
+    if (mg_url_parse(v->target.base, &url, "base_url", e) != MG_OK) {
+        return MG_ERROR;
+    }
+
+    while (v->target.base.len > 0
+           && v->target.base.data[v->target.base.len - 1] == '/')
+    {
+        v->target.base.len--;
+    }
+
+    return MG_OK;
+}
+
+
+/* The smaller of two limits, of which the first may be unknown. */
+
+static unsigned
+mg_validate_least(int64_t own, unsigned most)
+{
+    return (own > 0 && own < (int64_t) most) ? (unsigned) own : most;
+}
+
+
+static int
+mg_validate_load(mg_validate_t *v, mg_error_t *e)
+{
+    mg_probe_target_t  *t;
+
+    if (mg_validate_rows(v, e) != MG_OK) {
+        return MG_ERROR;
+    }
+
+    t = &v->target;
+    t->protocol = mg_protocol_find(v->provider.protocol);
+
+    if (t->protocol == NULL) {
+        return mg_error_set(e, MG_E_INVALID, "protocol", "models of protocol "
+                            "\"" MG_STR_FMT "\" cannot be validated; "
+                            "\"openai\" can",
+                            MG_STR_ARG(v->provider.protocol));
+    }
+
+    if (mg_validate_url(v, e) != MG_OK || mg_validate_headers(v, e) != MG_OK
+        || mg_validate_key(v, e) != MG_OK)
+    {
+        return MG_ERROR;
+    }
+
+    t->concurrency = mg_validate_least(v->provider.max_concurrency,
+                                       v->env->validate_concurrency);
+    t->timeout_ms = mg_validate_least(v->provider.read_timeout_ms,
+                                      v->env->validate_timeout_ms);
+    t->connect_timeout_ms = mg_validate_least(v->provider.connect_timeout_ms,
+                                              t->timeout_ms);
+    t->rate_limit = v->provider.rate_limit > 0 ? v->provider.rate_limit : 0;
+    t->allow_private = v->env->allow_private;
+
+    return MG_OK;
+}
+
+
+/* -- ask -- */
+
+/* What is still to be asked, by the database. */
+
+static int
+mg_validate_pending(mg_validate_t *v, mg_error_t *e)
+{
+    int          rc;
+    mg_pg_t     *db;
+    mg_arena_t  *a;
+
+    db = mg_pg_checkout(v->env->db, e);
+    if (db == NULL) {
+        return MG_ERROR;
+    }
+
+    a = v->run->arena;
+    rc = MG_OK;
+
+    /*
+     * Begins with the models that are known.  A run that retries what
+     * failed has its list from the beginning, a resumed one from before.
+     */
+
+    if (v->row.total <= 0 && !v->only_failed) {
+        rc = mg_store_validation_discovered(db, v->id, NULL, 0, e);
+    }
+
+    if (rc == MG_OK) {
+        rc = mg_store_validation_pending(db, v->id, a, &v->models, &v->n, e);
+    }
+
+    mg_pg_release(db);
+
+    v->before = v->row.validated;
+    v->total = v->before + v->n;
+
+    return rc;
+}
+
+
+static void
+mg_validate_started(void *ctx, const mg_model_t *m)
+{
+    mg_validate_t  *v = ctx;
+
+    v->verdicts.current = m->id;
+}
+
+
+static int
+mg_validate_verdict(void *ctx, const mg_model_t *m,
+    const mg_validation_result_t *r, mg_error_t *e)
+{
+    mg_validate_t  *v = ctx;
+
+    /* found out meanwhile not to belong to the run */
+
+    if (!m->active) {
+        return MG_OK;
+    }
+
+    return mg_verdict_add(&v->verdicts, r, e);
+}
+
+
+static int
+mg_validate_tick(void *ctx, mg_error_t *e)
+{
+    int64_t         done;
+    mg_validate_t  *v = ctx;
+
+    done = v->before + v->verdicts.available + v->verdicts.unavailable;
+
+    if (v->total > 0) {
+        v->run->progress = (int) (done * 100 / v->total);
+    }
+
+    if (mg_run_stop(v->run, e) != MG_OK) {
+        return MG_ERROR;
+    }
+
+    if ((v->no_memory || v->settle_us)
+        && mg_mono_us() >= v->settle_us
+        && mg_validate_settle(v, e) != MG_OK)
+    {
+        return MG_ERROR;
+    }
+
+    return mg_verdict_step(&v->verdicts, e);
+}
+
+
+static int
+mg_validate_probe(mg_validate_t *v, mg_error_t *e)
+{
+    int         rc;
+    mg_error_t  saved;
+
+    do {
+        rc = mg_probes_run(v->probes, e);
+
+        /* all was asked before the list was stored: that may add some */
+
+    } while (rc == MG_OK && v->settle_us
+             && (rc = mg_validate_settle(v, e)) == MG_OK);
+
+    if (rc == MG_OK) {
+        return mg_verdict_flush(&v->verdicts, 1, e);
+    }
+
+    /*
+     * What has a verdict is not asked again, however the run ended; but
+     * those that wait for the database's word on their models are.
+     */
+
+    if (!v->run->lost && !v->verdicts.hold) {
+        (void) mg_verdict_flush(&v->verdicts, 0, &saved);
+    }
+
+    return MG_ERROR;
+}
+
+
+/* -- finish -- */
+
+static void
+mg_validate_result(mg_validate_t *v)
+{
+    mg_jw_t        w;
+    mg_buf_t       b;
+    mg_verdict_t  *d;
+
+    d = &v->verdicts;
+
+    mg_buf_init(&b, 0);
+    mg_jw_init(&w, &b);
+    mg_jw_object(&w, NULL);
+    mg_jw_str(&w, "validation_id", v->id);
+    mg_jw_str(&w, "provider_id", v->provider_id);
+    mg_jw_int(&w, "total", v->total);
+    mg_jw_int(&w, "validated_before", v->before);
+    mg_jw_int(&w, "available", d->available);
+    mg_jw_int(&w, "unavailable", d->unavailable);
+
+    if (v->has_list) {
+        mg_jw_int(&w, "listed", v->n_listed);
+        mg_jw_int(&w, "skipped", v->skipped);
+
+    } else {
+        mg_jw_null(&w, "listed");
+    }
+
+    mg_jw_str(&w, "list_error", v->reason);
+    mg_jw_end_object(&w);
+
+    if (!b.failed) {
+        v->run->result = mg_arena_dup(v->run->arena, mg_buf_view(&b));
+    }
+
+    mg_buf_free(&b);
+}
+
+
+/*
+ * The run's row into the state that the job will have.  With the database
+ * away this is tried for a minute, but only shortly when the run is to
+ * stop, and once when another worker goes on anyway.
+ */
+
+static int
+mg_validate_end(mg_validate_t *v, mg_job_state_e state, mg_str_t error,
+    mg_error_t *e)
+{
+    int          rc;
+    int64_t      until;
+    mg_pg_t     *db;
+    mg_error_t   stop;
+
+    until = mg_mono_us() + (mg_run_stop(v->run, e) == MG_OK
+                            ? MG_VALIDATE_AWAY_US : MG_VALIDATE_STOP_US);
+
+    for ( ;; ) {
+        rc = MG_ERROR;
+        db = mg_pg_checkout(v->env->db, e);
+
+        if (db) {
+            rc = mg_store_validation_state(db, v->id, state, MG_UNKNOWN,
+                                           error, e);
+            mg_pg_release(db);
+        }
+
+        if (rc == MG_OK || e->kind != MG_E_UNAVAILABLE
+            || mg_mono_us() > until || state == MG_JOB_PENDING)
+        {
+            return rc;
+        }
+
+        usleep(MG_VALIDATE_WAIT_US);
+
+        if (mg_run_stop(v->run, &stop) != MG_OK
+            && until > mg_mono_us() + MG_VALIDATE_STOP_US)
+        {
+            until = mg_mono_us() + MG_VALIDATE_STOP_US;
+        }
+    }
+}
+
+
+static int
+mg_validate_work(mg_validate_t *v, mg_error_t *e)
+{
+    if (mg_validate_load(v, e) != MG_OK || mg_validate_pending(v, e) != MG_OK)
+    {
+        return MG_ERROR;
+    }
+
+    v->probes = mg_probes_create(&v->target, &mg_validate_handler, v);
+
+    if (v->probes == NULL
+        || (!v->only_failed && mg_probes_add_list(v->probes) != MG_OK)
+        || mg_probes_add(v->probes, v->models, v->n) != MG_OK)
+    {
+        return mg_error_set(e, MG_E_INTERNAL, NULL, "out of memory");
+    }
+
+    if (mg_validate_probe(v, e) != MG_OK) {
+        return MG_ERROR;
+    }
+
+    if (v->total == 0 && v->reason.data) {
+        return mg_error_set(e, MG_E_UPSTREAM, NULL, "no model of provider \""
+                            MG_STR_FMT "\" is known, and " MG_STR_FMT,
+                            MG_STR_ARG(v->provider_id),
+                            MG_STR_ARG(v->reason));
+    }
+
+    return MG_OK;
+}
+
+
+int
+mg_job_validate(mg_run_t *run, mg_error_t *e)
+{
+    int             rc;
+    mg_str_t        error;
+    mg_error_t      ended;
+    mg_validate_t   v;
+    mg_job_state_e  state;
+
+    memset(&v, 0, sizeof(v));
+    v.run = run;
+    v.env = run->env;
+
+    rc = mg_validate_payload(&v, e);
+    if (rc != MG_OK) {
+        return MG_ERROR;
+    }
+
+    rc = mg_verdict_init(&v.verdicts, run, v.id, e);
+
+    if (rc == MG_OK) {
+        rc = mg_validate_work(&v, e);
+    }
+
+    mg_probes_destroy(v.probes);
+    mg_wipe(v.auth, sizeof(v.auth));
+
+    if (!run->lost) {
+        state = mg_run_outcome(run, rc, e);
+        error = (state == MG_JOB_COMPLETED) ? v.reason
+                                            : mg_str_z(e->message);
+
+        if (mg_validate_end(&v, state, error, &ended) != MG_OK
+            && rc == MG_OK)
+        {
+            *e = ended;
+            rc = MG_ERROR;
+        }
+    }
+
+    mg_validate_result(&v);
+    mg_verdict_done(&v.verdicts);
+
+    return rc;
+}

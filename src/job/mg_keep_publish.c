@@ -1,0 +1,617 @@
+/*
+ * mg_keep_publish.c: makes the files of a node be what the database is.
+ *
+ *     generations of the database <> generations of the files
+ *         -> lock STATE/keeper.lock -> ask again -> from Redis, else from
+ *         PostgreSQL -> publish -> announce in the zone -> to Redis
+ *
+ * The question is asked again under the lock, so of two workers 0 (one is
+ * leaving at a reload) the one that publishes later has seen the later
+ * state, and no older file replaces a newer one.  A generation that went
+ * back is a database that was restored: PostgreSQL is the truth.
+ *
+ * Pool thread, one at a time.
+ */
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "job/mg_keep_local.h"
+#include "snapshot/mg_snap_catalog.h"
+#include "snapshot/mg_snap_routing.h"
+#include "store/mg_store.h"
+
+
+#define mg_keep_word(env, i, member)                                          \
+    (*(uint64_t *) ((char *) (env)->state + mg_keep_kinds[i].member))
+
+
+#define MG_KEEP_RETRY         (5 * MG_KEEP_SECOND)    /* failed build */
+#define MG_KEEP_NAMES         (30 * MG_KEEP_SECOND)   /* resolve again */
+#define MG_KEEP_NAMES_FAST    (5 * MG_KEEP_SECOND)    /* some are missing */
+#define MG_KEEP_LOCK_MS       3000
+
+
+/* A builder of either kind, and its image. */
+typedef struct {
+    mg_catalog_builder_t  *catalog;
+    mg_routing_builder_t  *routing;
+    mg_str_t               image;       /* owned by the builder */
+    uint64_t               generation;
+    unsigned               unresolved;
+} mg_keep_build_t;
+
+
+typedef int (*mg_keep_build_pt)(mg_pg_t *db, mg_keep_build_t *b,
+    mg_error_t *e);
+
+
+/* One row a kind; the words of mg_state_t that tell of it. */
+typedef struct {
+    unsigned               kind;
+    const char            *name;
+    mg_keep_build_pt       build;
+    size_t                 generation;
+    size_t                 built;
+    size_t                 serial;
+} mg_keep_kind_t;
+
+
+static int mg_keep_renew(const mg_env_t *env, mg_keep_t *k, mg_pg_t *db,
+    unsigned i, mg_error_t *e);
+static int mg_keep_fetch(const mg_env_t *env, unsigned i, uint64_t wanted,
+    mg_snap_t **snap);
+static int mg_keep_make(const mg_env_t *env, mg_pg_t *db, unsigned i,
+    mg_snap_t **snap, mg_error_t *e);
+static int mg_keep_build_catalog(mg_pg_t *db, mg_keep_build_t *b,
+    mg_error_t *e);
+static int mg_keep_build_routing(mg_pg_t *db, mg_keep_build_t *b,
+    mg_error_t *e);
+static void mg_keep_build_free(mg_keep_build_t *b);
+static void mg_keep_announce(const mg_env_t *env, mg_keep_t *k, unsigned i,
+    const mg_snap_t *snap);
+static void mg_keep_names_count(const mg_snap_t *snap, unsigned *named,
+    unsigned *unresolved);
+static int mg_keep_names_publish(const mg_env_t *env, mg_keep_t *k,
+    const mg_keep_build_t *b, mg_error_t *e);
+
+
+static const mg_keep_kind_t  mg_keep_kinds[MG_KEEP_KINDS] = {
+
+    { MG_SNAP_CATALOG, "catalog", mg_keep_build_catalog,
+      offsetof(mg_state_t, catalog_generation),
+      offsetof(mg_state_t, catalog_built_us),
+      offsetof(mg_state_t, catalog_serial) },
+
+    { MG_SNAP_ROUTING, "routing", mg_keep_build_routing,
+      offsetof(mg_state_t, routing_generation),
+      offsetof(mg_state_t, routing_built_us),
+      offsetof(mg_state_t, routing_serial) }
+};
+
+
+/* A file that is sound is announced, one that is not is built anew. */
+
+void
+mg_keep_verify(const mg_env_t *env, mg_keep_t *k, unsigned i)
+{
+    int         rc;
+    mg_snap_t  *snap;
+    mg_error_t  e;
+
+    rc = mg_snap_open(&snap, env->state_dir, mg_keep_kinds[i].kind, 1, &e);
+
+    if (rc == MG_OK) {
+        mg_keep_announce(env, k, i, snap);
+        mg_snap_close(snap);
+        return;
+    }
+
+    if (rc == MG_ERROR) {
+        env->log(MG_LOG_WARN, "the %s snapshot in \"%s\" is not used and "
+                 "will be built anew: %s",
+                 mg_keep_kinds[i].name, env->state_dir, e.message);
+    }
+
+    mg_word_set(mg_keep_word(env, i, generation), 0);
+    mg_word_set(mg_keep_word(env, i, built), 0);
+}
+
+
+/* A build that fails is logged and tried again later, no error here. */
+
+int
+mg_keep_publish(const mg_env_t *env, mg_keep_t *k, mg_pg_t *db, unsigned i,
+    uint64_t wanted, const int *cancel, mg_error_t *e)
+{
+    int         fd, rc;
+    mg_error_t  why;
+
+    if (mg_keep_stop(cancel)) {
+        return MG_OK;
+    }
+
+    if (mg_word_get(mg_keep_word(env, i, built)) != 0
+        && mg_word_get(mg_keep_word(env, i, generation)) == wanted)
+    {
+        return MG_OK;
+    }
+
+    if (k->failed_us[i] != 0
+        && k->tried[i] == wanted
+        && mg_mono_us() - k->failed_us[i] < MG_KEEP_RETRY)
+    {
+        return MG_OK;
+    }
+
+    fd = mg_keep_lock(env, cancel, &why);
+
+    if (fd == -1) {
+        rc = MG_ERROR;
+
+    } else {
+        rc = mg_keep_renew(env, k, db, i, &why);
+        (void) close(fd);
+    }
+
+    if (rc == MG_OK) {
+        k->failed_us[i] = 0;
+        return MG_OK;
+    }
+
+    if (why.kind == MG_E_CANCELLED) {
+        return MG_OK;
+    }
+
+    mg_metric_add(env->metrics, SNAPSHOT_FAILED, 1);
+
+    if (k->failed_us[i] == 0 || k->tried[i] != wanted) {
+        env->log(MG_LOG_ERROR, "cannot build generation %llu of the %s "
+                 "snapshot, the old one stays: %s",
+                 (unsigned long long) wanted, mg_keep_kinds[i].name,
+                 why.message);
+    }
+
+    k->tried[i] = wanted;
+    k->failed_us[i] = mg_mono_us();
+
+    if (why.kind == MG_E_UNAVAILABLE) {
+        *e = why;
+        return MG_ERROR;
+    }
+
+    return MG_OK;
+}
+
+
+/* Under the lock. */
+
+static int
+mg_keep_renew(const mg_env_t *env, mg_keep_t *k, mg_pg_t *db, unsigned i,
+    mg_error_t *e)
+{
+    uint64_t          wanted, published;
+    mg_snap_t        *snap;
+    mg_generations_t  g;
+
+    if (mg_store_generations(db, &g, e) != MG_OK) {
+        return MG_ERROR;
+    }
+
+    wanted = (i == MG_KEEP_ROUTING) ? g.routing : g.catalog;
+    published = mg_word_get(mg_keep_word(env, i, generation));
+
+    if (mg_word_get(mg_keep_word(env, i, built)) != 0) {
+
+        if (published == wanted) {
+            return MG_OK;
+        }
+
+        if (published > wanted) {
+            env->log(MG_LOG_WARN, "the database has generation %llu of the "
+                     "%s, the published file %llu: was it restored?  The "
+                     "file is built anew", (unsigned long long) wanted,
+                     mg_keep_kinds[i].name, (unsigned long long) published);
+        }
+    }
+
+    if (mg_keep_fetch(env, i, wanted, &snap) != MG_OK
+        && mg_keep_make(env, db, i, &snap, e) != MG_OK)
+    {
+        return MG_ERROR;
+    }
+
+    mg_keep_announce(env, k, i, snap);
+    mg_snap_close(snap);
+
+    if (i == MG_KEEP_ROUTING) {
+        k->names_us = mg_mono_us();
+    }
+
+    /* look at once whether it was a sync */
+
+    k->history_us = 0;
+
+    return MG_OK;
+}
+
+
+/* From Redis, where another node may have put it; anything but OK: build. */
+
+static int
+mg_keep_fetch(const mg_env_t *env, unsigned i, uint64_t wanted,
+    mg_snap_t **snap)
+{
+    int         rc;
+    unsigned    kind;
+    mg_buf_t    image;
+    mg_error_t  e;
+
+    if (env->redis == NULL) {
+        return MG_DECLINED;
+    }
+
+    kind = mg_keep_kinds[i].kind;
+    mg_buf_init(&image, 0);
+
+    rc = mg_redis_snap_get(env->redis, kind, wanted, &image, &e);
+
+    if (rc == MG_OK) {
+        rc = mg_snap_publish(env->state_dir, kind, mg_buf_view(&image), &e);
+
+        if (rc == MG_OK) {
+            rc = mg_snap_open(snap, env->state_dir, kind, 0, &e);
+        }
+
+        if (rc != MG_OK) {
+            env->log(MG_LOG_WARN, "the %s snapshot that Redis holds is not "
+                     "used: %s", mg_keep_kinds[i].name, e.message);
+        }
+    }
+
+    mg_buf_free(&image);
+
+    if (rc != MG_OK) {
+        return rc;
+    }
+
+    if (mg_snap_generation(*snap) != wanted) {
+        env->log(MG_LOG_WARN, "the %s snapshot that Redis holds says it is "
+                 "generation %llu instead of %llu, it is not used",
+                 mg_keep_kinds[i].name,
+                 (unsigned long long) mg_snap_generation(*snap),
+                 (unsigned long long) wanted);
+        mg_snap_close(*snap);
+        return MG_DECLINED;
+    }
+
+    mg_metric_add(env->metrics, SNAPSHOT_REDIS, 1);
+
+    return MG_OK;
+}
+
+
+static int
+mg_keep_make(const mg_env_t *env, mg_pg_t *db, unsigned i, mg_snap_t **snap,
+    mg_error_t *e)
+{
+    int              rc;
+    unsigned         kind;
+    mg_error_t       ignored;
+    mg_keep_build_t  b;
+
+    memset(&b, 0, sizeof(mg_keep_build_t));
+
+    kind = mg_keep_kinds[i].kind;
+    rc = mg_keep_kinds[i].build(db, &b, e);
+
+    if (rc == MG_OK) {
+        rc = mg_snap_publish(env->state_dir, kind, b.image, e);
+    }
+
+    if (rc == MG_OK) {
+        rc = mg_snap_open(snap, env->state_dir, kind, 0, e);
+
+        if (rc == MG_DECLINED) {
+            rc = mg_error_set(e, MG_E_INTERNAL, NULL,
+                              "the %s snapshot vanished from \"%s\" after "
+                              "it was published", mg_keep_kinds[i].name,
+                              env->state_dir);
+        }
+    }
+
+    if (rc == MG_OK) {
+        mg_metric_add(env->metrics, SNAPSHOT_BUILDS, 1);
+    }
+
+    /* what a node could not resolve is no use to the others */
+
+    if (rc == MG_OK && env->redis && b.unresolved == 0) {
+        (void) mg_redis_snap_put(env->redis, kind, b.generation, b.image,
+                                 &ignored);
+    }
+
+    mg_keep_build_free(&b);
+
+    return rc;
+}
+
+
+static int
+mg_keep_build_catalog(mg_pg_t *db, mg_keep_build_t *b, mg_error_t *e)
+{
+    if (mg_store_catalog_read(db, &b->catalog, &b->generation, e) != MG_OK) {
+        return MG_ERROR;
+    }
+
+    return mg_catalog_builder_finish(b->catalog, &b->image, e);
+}
+
+
+static int
+mg_keep_build_routing(mg_pg_t *db, mg_keep_build_t *b, mg_error_t *e)
+{
+    if (mg_store_routing_read(db, &b->routing, &b->generation,
+                              &b->unresolved, e)
+        != MG_OK)
+    {
+        return MG_ERROR;
+    }
+
+    return mg_routing_builder_finish(b->routing, &b->image, e);
+}
+
+
+static void
+mg_keep_build_free(mg_keep_build_t *b)
+{
+    if (b->catalog) {
+        mg_catalog_builder_destroy(b->catalog);
+    }
+
+    if (b->routing) {
+        mg_routing_builder_destroy(b->routing);
+    }
+}
+
+
+/* The serial is stored last: who sees it finds the file and the rest. */
+
+static void
+mg_keep_announce(const mg_env_t *env, mg_keep_t *k, unsigned i,
+    const mg_snap_t *snap)
+{
+    uint64_t  serial, built;
+    unsigned  named;
+
+    if (i == MG_KEEP_ROUTING) {
+        mg_keep_names_count(snap, &named, &k->unresolved);
+        k->named = named ? 1 : 0;
+
+    } else {
+        mg_word_set(env->state->catalog_models, mg_catalog_models(snap));
+    }
+
+    built = (uint64_t) mg_snap_built_at(snap);
+    serial = mg_word_get(mg_keep_word(env, i, serial));
+
+    if (serial != 0
+        && mg_word_get(mg_keep_word(env, i, built)) == built
+        && mg_word_get(mg_keep_word(env, i, generation))
+           == mg_snap_generation(snap))
+    {
+        /* a zone that was adopted at reload knows the file already */
+
+        return;
+    }
+
+    mg_word_set(mg_keep_word(env, i, generation), mg_snap_generation(snap));
+    mg_word_set(mg_keep_word(env, i, built), built);
+    mg_word_set(mg_keep_word(env, i, serial), serial + 1);
+}
+
+
+/*
+ * Addresses behind names change without a generation: the routing file is
+ * built again and published if it says something else.
+ */
+
+int
+mg_keep_names(const mg_env_t *env, mg_keep_t *k, mg_pg_t *db,
+    const int *cancel, mg_error_t *e)
+{
+    int              fd, rc;
+    int64_t          pause;
+    mg_error_t       why;
+    mg_keep_build_t  b;
+
+    pause = k->unresolved ? MG_KEEP_NAMES_FAST : MG_KEEP_NAMES;
+
+    if (!k->named || mg_mono_us() - k->names_us < pause) {
+        return MG_OK;
+    }
+
+    memset(&b, 0, sizeof(mg_keep_build_t));
+
+    fd = mg_keep_lock(env, cancel, &why);
+
+    if (fd == -1) {
+        return MG_OK;
+    }
+
+    rc = mg_keep_build_routing(db, &b, &why);
+
+    if (rc == MG_OK) {
+        rc = mg_keep_names_publish(env, k, &b, &why);
+    }
+
+    (void) close(fd);
+
+    mg_keep_build_free(&b);
+
+    k->names_us = mg_mono_us();
+
+    if (rc == MG_OK) {
+        return MG_OK;
+    }
+
+    if (why.kind == MG_E_UNAVAILABLE) {
+        *e = why;
+        return MG_ERROR;
+    }
+
+    env->log(MG_LOG_ERROR, "cannot renew the addresses of backends: %s",
+             why.message);
+
+    return MG_OK;
+}
+
+
+static void
+mg_keep_names_count(const mg_snap_t *snap, unsigned *named,
+    unsigned *unresolved)
+{
+    char                  host[256];
+    uint32_t              i, n;
+    unsigned char         address[sizeof(struct in6_addr)];
+    mg_routing_backend_t  b;
+
+    *named = 0;
+    *unresolved = 0;
+
+    n = mg_routing_backends(snap);
+
+    for (i = 0; i < n; i++) {
+        mg_routing_backend(snap, i, &b);
+
+        if (b.host.len == 0 || b.host.len >= sizeof(host)) {
+            continue;
+        }
+
+        memcpy(host, b.host.data, b.host.len);
+        host[b.host.len] = '\0';
+
+        if (inet_pton(AF_INET, host, address) == 1
+            || inet_pton(AF_INET6, host, address) == 1)
+        {
+            continue;
+        }
+
+        (*named)++;
+
+        if (b.n_addrs == 0) {
+            (*unresolved)++;
+        }
+    }
+}
+
+
+static int
+mg_keep_names_publish(const mg_env_t *env, mg_keep_t *k,
+    const mg_keep_build_t *b, mg_error_t *e)
+{
+    int         rc, same;
+    unsigned    named, unresolved;
+    uint64_t    generation;
+    mg_snap_t  *snap;
+
+    rc = mg_snap_open(&snap, env->state_dir, MG_SNAP_ROUTING, 0, e);
+
+    if (rc == MG_ERROR) {
+        return MG_ERROR;
+    }
+
+    if (rc == MG_OK) {
+        same = mg_snap_same(mg_snap_bytes(snap), b->image);
+        generation = mg_snap_generation(snap);
+        mg_keep_names_count(snap, &named, &unresolved);
+
+        mg_snap_close(snap);
+
+        /* old addresses are better than none */
+
+        if (generation == b->generation
+            && (same || b->unresolved > unresolved))
+        {
+            return MG_OK;
+        }
+    }
+
+    if (mg_snap_publish(env->state_dir, MG_SNAP_ROUTING, b->image, e) != MG_OK
+        || mg_snap_open(&snap, env->state_dir, MG_SNAP_ROUTING, 0, e)
+           != MG_OK)
+    {
+        return MG_ERROR;
+    }
+
+    mg_metric_add(env->metrics, SNAPSHOT_BUILDS, 1);
+
+    mg_keep_announce(env, k, MG_KEEP_ROUTING, snap);
+    mg_snap_close(snap);
+
+    return MG_OK;
+}
+
+
+/*
+ * The lock of the state folder; close() gives it back, and so does the end
+ * of the process.  -1 with *e, MG_E_CANCELLED if it was asked to stop.
+ */
+
+int
+mg_keep_lock(const mg_env_t *env, const int *cancel, mg_error_t *e)
+{
+    int              fd, ms;
+    char             path[1024];
+    struct timespec  pause;
+
+    (void) snprintf(path, sizeof(path), "%s/keeper.lock", env->state_dir);
+
+    fd = open(path, O_RDWR|O_CREAT|O_CLOEXEC, 0600);
+
+    if (fd == -1) {
+        (void) mg_error_set(e, MG_E_INTERNAL, NULL,
+                            "cannot open \"%s\": %s; the workers' user must "
+                            "own model_state_path", path, strerror(errno));
+        return -1;
+    }
+
+    pause.tv_sec = 0;
+    pause.tv_nsec = 20 * 1000000L;
+
+    for (ms = 0; flock(fd, LOCK_EX|LOCK_NB) == -1; ms += 20) {
+
+        if (mg_keep_stop(cancel)) {
+            (void) mg_error_set(e, MG_E_CANCELLED, NULL,
+                                "the worker is leaving");
+            (void) close(fd);
+            return -1;
+        }
+
+        if ((errno != EWOULDBLOCK && errno != EINTR)
+            || ms >= MG_KEEP_LOCK_MS)
+        {
+            (void) mg_error_set(e, MG_E_INTERNAL, NULL,
+                                "cannot lock \"%s\": %s", path,
+                                strerror(errno));
+            (void) close(fd);
+            return -1;
+        }
+
+        (void) nanosleep(&pause, NULL);
+    }
+
+    return fd;
+}
+
+
+int
+mg_keep_stop(const int *cancel)
+{
+    return cancel && __atomic_load_n(cancel, __ATOMIC_RELAXED);
+}

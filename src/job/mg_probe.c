@@ -1,0 +1,539 @@
+/*
+ * mg_probe.c: the requests of a validation, from the first to the last.
+ *
+ *     waiting -> next() -> in flight -> verdict
+ *                  ^           |
+ *                  +-- again --+   (once, after a pause)
+ *
+ * One small struct a model holds the buffers of its request while it is in
+ * flight; structs come in blocks, one for each time that models are added.
+ * Those that wait for their second try are a list ordered by nothing: it is
+ * short, and only looked at when there is room for a request.  The request
+ * for the provider's list is one of them, without a model.  An arena for
+ * what one answer needs is reset with each answer.
+ *
+ * Called by the validation job; one thread; blocks.
+ */
+
+#include "job/mg_probe.h"
+
+#include <stdlib.h>
+
+#include "base/mg_time.h"
+
+
+#define MG_PROBE_TRIES          2
+
+/* Before a second try when the server names no time, and the most it may. */
+#define MG_PROBE_PAUSE_US       500000
+#define MG_PROBE_PAUSE_MAX_S    30
+
+#define MG_PROBE_CARRY_US       1000000
+
+#define MG_PROBE_ANSWER_MAX     (256 * 1024)
+#define MG_PROBE_LIST_MAX       (16 * 1024 * 1024)
+
+
+typedef struct mg_probe_s  mg_probe_t;
+
+struct mg_probe_s {
+    const mg_model_t          *model;      /* NULL: the list of models */
+    mg_probe_t                *next;       /* in one of the two lists */
+    int64_t                    due_us;
+    unsigned                   tries;
+    mg_buf_t                   url;
+    mg_buf_t                   body;
+};
+
+
+typedef struct mg_probe_block_s  mg_probe_block_t;
+
+struct mg_probe_block_s {
+    mg_probe_block_t          *next;
+    mg_probe_t                 probes[];
+};
+
+
+struct mg_probes_s {
+    const mg_probe_target_t   *target;
+    const mg_probe_handler_t  *handler;
+    void                      *ctx;
+    mg_http_t                 *http;
+    mg_arena_t                *arena;      /* of one answer */
+    mg_probe_block_t          *blocks;
+    mg_probe_t                *waiting;
+    mg_probe_t               **last;       /* of those that wait */
+    mg_probe_t                *again;
+    unsigned                   in_flight;
+    int64_t                    space_us;   /* between requests */
+    int64_t                    next_us;
+    unsigned                   failed:1;
+    mg_error_t                 failure;    /* of a verdict */
+};
+
+
+mg_probes_t *
+mg_probes_create(const mg_probe_target_t *t, const mg_probe_handler_t *h,
+    void *ctx)
+{
+    mg_probes_t  *r;
+
+    r = calloc(1, sizeof(mg_probes_t));
+    if (r == NULL) {
+        return NULL;
+    }
+
+    r->target = t;
+    r->handler = h;
+    r->ctx = ctx;
+    r->last = &r->waiting;
+    r->next_us = mg_mono_us();
+    r->space_us = (t->rate_limit > 0) ? 60000000 / t->rate_limit : 0;
+    r->arena = mg_arena_create(16 * 1024 * 1024);
+    r->http = mg_http_create(t->concurrency, NULL);
+
+    if (r->arena == NULL || r->http == NULL) {
+        mg_probes_destroy(r);
+        return NULL;
+    }
+
+    return r;
+}
+
+
+void
+mg_probes_destroy(mg_probes_t *r)
+{
+    mg_probe_block_t  *b;
+
+    if (r == NULL) {
+        return;
+    }
+
+    while (r->blocks) {
+        b = r->blocks;
+        r->blocks = b->next;
+        free(b);
+    }
+
+    mg_http_destroy(r->http);
+    mg_arena_destroy(r->arena);
+    free(r);
+}
+
+
+int
+mg_probes_add(mg_probes_t *r, const mg_model_t *models, unsigned n)
+{
+    unsigned           i;
+    mg_probe_block_t  *b;
+
+    if (n == 0) {
+        return MG_OK;
+    }
+
+    b = calloc(1, sizeof(mg_probe_block_t) + n * sizeof(mg_probe_t));
+    if (b == NULL) {
+        return MG_ERROR;
+    }
+
+    b->next = r->blocks;
+    r->blocks = b;
+
+    for (i = 0; i < n; i++) {
+        b->probes[i].model = models ? &models[i] : NULL;
+        *r->last = &b->probes[i];
+        r->last = &b->probes[i].next;
+    }
+
+    return MG_OK;
+}
+
+
+int
+mg_probes_add_list(mg_probes_t *r)
+{
+    return mg_probes_add(r, NULL, 1);
+}
+
+
+mg_str_t
+mg_probe_redact(mg_str_t text, mg_str_t secret, mg_arena_t *a)
+{
+    char    *p;
+    size_t   i;
+
+    if (secret.len == 0 || text.len < secret.len) {
+        return text;
+    }
+
+    p = mg_arena_alloc(a, text.len);
+    if (p == NULL) {
+        return mg_str_null;
+    }
+
+    memcpy(p, text.data, text.len);
+
+    for (i = 0; i + secret.len <= text.len; i++) {
+        if (memcmp(p + i, secret.data, secret.len) == 0) {
+            memset(p + i, '*', secret.len);
+        }
+    }
+
+    return mg_str_n(p, text.len);
+}
+
+
+/* -- verdicts -- */
+
+static void
+mg_probe_say(mg_probes_t *r, const mg_probe_t *p, mg_probe_class_e class,
+    const mg_http_response_t *res, mg_str_t message)
+{
+    mg_validation_result_t  v;
+
+    memset(&v, 0, sizeof(v));
+    v.model_id = p->model->id;
+    v.available = (class == MG_PROBE_OK);
+    v.latency_us = (res && res->status) ? res->latency_us : -1;
+    v.status_code = res ? res->status : 0;
+    v.tested_at = mg_now_us();
+
+    if (class != MG_PROBE_OK) {
+        v.error_class = mg_probe_class_names[class];
+        v.error = mg_probe_redact(message, r->target->secret, r->arena);
+    }
+
+    if (!r->failed
+        && r->handler->verdict(r->ctx, p->model, &v, &r->failure) != MG_OK)
+    {
+        r->failed = 1;
+    }
+}
+
+
+static mg_probe_class_e
+mg_probe_transport(const mg_error_t *e)
+{
+    switch (e->kind) {
+
+    case MG_E_TIMEOUT:
+        return MG_PROBE_TIMEOUT;
+
+    case MG_E_TOO_LARGE:
+        return MG_PROBE_BAD_ANSWER;
+
+    default:
+        return MG_PROBE_CONNECT;
+    }
+}
+
+
+/* Microseconds until a second try, -1 if there is to be none. */
+
+static int64_t
+mg_probe_pause(const mg_probe_t *p, const mg_http_response_t *res)
+{
+    if (p->tries >= MG_PROBE_TRIES) {
+        return -1;
+    }
+
+    if (res->status == 0) {
+        return (res->error.kind == MG_E_UNAVAILABLE
+                || res->error.kind == MG_E_UPSTREAM) ? MG_PROBE_PAUSE_US : -1;
+    }
+
+    if (res->status != 429 && res->status < 500) {
+        return -1;
+    }
+
+    if (res->retry_after_s > MG_PROBE_PAUSE_MAX_S) {
+        return -1;
+    }
+
+    return (res->retry_after_s >= 0) ? res->retry_after_s * 1000000
+                                     : MG_PROBE_PAUSE_US;
+}
+
+
+/* -- requests -- */
+
+static void
+mg_probe_free(mg_probe_t *p)
+{
+    mg_buf_free(&p->url);
+    mg_buf_free(&p->body);
+}
+
+
+/* MG_DECLINED: this kind of model is not probed. */
+
+static int
+mg_probe_build(mg_probes_t *r, mg_probe_t *p)
+{
+    int  rc;
+
+    mg_buf_init(&p->url, 0);
+    mg_buf_init(&p->body, 0);
+    mg_buf_str(&p->url, r->target->base);
+
+    if (p->model == NULL) {
+        mg_buf_z(&p->url, r->target->protocol->list_path);
+        return MG_OK;
+    }
+
+    rc = r->target->protocol->probe(p->model, &p->url, &p->body);
+
+    if (rc != MG_OK) {
+        mg_probe_free(p);
+    }
+
+    return rc;
+}
+
+
+static void
+mg_probe_fill(const mg_probes_t *r, mg_probe_t *p, mg_http_request_t *req)
+{
+    unsigned                  i;
+    const mg_probe_target_t  *t;
+
+    t = r->target;
+    req->method = p->model ? "POST" : "GET";
+    req->url = mg_buf_view(&p->url);
+    req->body = p->model ? mg_buf_view(&p->body) : mg_str_null;
+
+    for (i = 0; i < t->n_headers; i++) {
+        req->headers[i] = t->headers[i];
+    }
+
+    req->n_headers = t->n_headers;
+    req->connect_timeout_ms = t->connect_timeout_ms;
+    req->timeout_ms = t->timeout_ms;
+    req->body_max = p->model ? MG_PROBE_ANSWER_MAX : MG_PROBE_LIST_MAX;
+    req->allow_private = t->allow_private;
+    req->data = p;
+}
+
+
+/* One whose second try is due, or NULL. */
+
+static mg_probe_t *
+mg_probe_due(mg_probes_t *r)
+{
+    int64_t       now;
+    mg_probe_t   *p, **link;
+
+    now = r->again ? mg_mono_us() : 0;
+
+    for (link = &r->again; *link; link = &(*link)->next) {
+        p = *link;
+
+        if (p->due_us <= now) {
+            *link = p->next;
+            return p;
+        }
+    }
+
+    return NULL;
+}
+
+
+/* The first of those that wait and are still wanted, or NULL. */
+
+static mg_probe_t *
+mg_probe_first(mg_probes_t *r)
+{
+    mg_probe_t  *p;
+
+    while (r->waiting) {
+        p = r->waiting;
+        r->waiting = p->next;
+
+        if (r->waiting == NULL) {
+            r->last = &r->waiting;
+        }
+
+        if (p->model == NULL || p->model->active) {
+            return p;
+        }
+    }
+
+    return NULL;
+}
+
+
+/* The next model that is to be asked, built, or NULL. */
+
+static mg_probe_t *
+mg_probe_take(mg_probes_t *r)
+{
+    int          rc;
+    mg_probe_t  *p;
+
+    for ( ;; ) {
+        p = mg_probe_due(r);
+
+        if (p == NULL) {
+            p = mg_probe_first(r);
+        }
+
+        if (p == NULL) {
+            return NULL;
+        }
+
+        rc = mg_probe_build(r, p);
+
+        if (rc == MG_OK) {
+            return p;
+        }
+
+        mg_arena_reset(r->arena);
+        mg_probe_say(r, p, MG_PROBE_UNSUPPORTED, NULL,
+                     rc == MG_DECLINED
+                     ? mg_str("no probe is known for this type of model")
+                     : mg_str("the request could not be made"));
+    }
+}
+
+
+/*
+ * The rate limit: requests stand space_us apart on average; what was not
+ * used is carried over for a second, so that coarse waits lose nothing.
+ */
+
+static int
+mg_probe_may(mg_probes_t *r)
+{
+    int64_t  now;
+
+    if (r->space_us == 0) {
+        return 1;
+    }
+
+    now = mg_mono_us();
+
+    if (r->next_us < now - MG_PROBE_CARRY_US) {
+        r->next_us = now - MG_PROBE_CARRY_US;
+    }
+
+    return r->next_us <= now;
+}
+
+
+static int
+mg_probe_next(void *ctx, mg_http_request_t *req)
+{
+    mg_probe_t   *p;
+    mg_probes_t  *r = ctx;
+
+    if (r->failed) {
+        return -1;
+    }
+
+    p = mg_probe_may(r) ? mg_probe_take(r) : NULL;
+
+    if (p == NULL) {
+
+        /* what is in flight may still come back for a second try */
+
+        return (r->waiting || r->in_flight || r->again) ? 0 : -1;
+    }
+
+    r->next_us += r->space_us;
+
+    p->tries++;
+    r->in_flight++;
+    mg_probe_fill(r, p, req);
+
+    if (p->model) {
+        r->handler->started(r->ctx, p->model);
+    }
+
+    return 1;
+}
+
+
+static void
+mg_probe_done(void *ctx, const mg_http_request_t *req,
+    const mg_http_response_t *res)
+{
+    int64_t            pause;
+    mg_str_t           message;
+    mg_probe_t        *p;
+    mg_probes_t       *r = ctx;
+    mg_probe_class_e   class;
+
+    p = req->data;
+    r->in_flight--;
+    mg_probe_free(p);
+
+    if (res->status == 0 && res->error.kind == MG_E_CANCELLED) {
+        return;
+    }
+
+    if (p->model == NULL) {
+        r->handler->listed(r->ctx, res);
+        return;
+    }
+
+    pause = mg_probe_pause(p, res);
+
+    if (pause >= 0) {
+        p->due_us = mg_mono_us() + pause;
+        p->next = r->again;
+        r->again = p;
+        return;
+    }
+
+    mg_arena_reset(r->arena);
+    message = mg_str_null;
+
+    if (res->status == 0) {
+        class = mg_probe_transport(&res->error);
+        message = mg_str_z(res->error.message);
+
+    } else {
+        class = r->target->protocol->judge(p->model, res->status, res->body,
+                                           r->arena, &message);
+    }
+
+    mg_probe_say(r, p, class, res, message);
+}
+
+
+static int
+mg_probe_tick(void *ctx, mg_error_t *e)
+{
+    mg_probes_t  *r = ctx;
+
+    if (r->failed) {
+        *e = r->failure;
+        return MG_ERROR;
+    }
+
+    return r->handler->tick(r->ctx, e);
+}
+
+
+static const mg_http_many_t  mg_probe_many = {
+    mg_probe_next,
+    mg_probe_done,
+    mg_probe_tick
+};
+
+
+int
+mg_probes_run(mg_probes_t *r, mg_error_t *e)
+{
+    if (mg_http_run(r->http, &mg_probe_many, r, e) != MG_OK) {
+        return MG_ERROR;
+    }
+
+    if (r->failed) {
+        *e = r->failure;
+        return MG_ERROR;
+    }
+
+    return MG_OK;
+}

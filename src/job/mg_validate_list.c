@@ -1,0 +1,348 @@
+/*
+ * mg_validate_list.c: the provider's own list of models, beside the probes.
+ *
+ *     answer -> listed[] -> extra[] are asked at once
+ *                  |
+ *                  +-> 30 ms later: stored; the run's list is read again
+ *
+ * Storing a thousand new models takes the database a while, in which the
+ * first requests are under way already.  So models that the list adds to a
+ * fresh run are asked before they are stored, and their verdicts are held
+ * back until the database has said which of them belong to the run: a model
+ * that was switched off by hand does not, and its verdict is dropped.  A
+ * run that is resumed waits for the database's word.
+ *
+ * Called by the validation job; one thread; settling blocks.
+ */
+
+#include "job/mg_validate.h"
+
+#include <stdlib.h>
+
+#include "base/mg_time.h"
+
+
+/* Lets the first requests out before the database is asked. */
+#define MG_VALIDATE_SETTLE_US   30000
+
+
+/* Ids in order. */
+typedef struct {
+    mg_str_t  *ids;
+    unsigned   n;
+} mg_validate_ids_t;
+
+
+static int
+mg_validate_id_cmp(const void *one, const void *two)
+{
+    return mg_str_cmp(*(const mg_str_t *) one, *(const mg_str_t *) two);
+}
+
+
+static int
+mg_validate_ids(mg_validate_t *v, const mg_model_t *models, unsigned n,
+    mg_validate_ids_t *set)
+{
+    unsigned  i;
+
+    set->n = n;
+    set->ids = mg_arena_alloc(v->run->arena, (n + 1) * sizeof(mg_str_t));
+
+    if (set->ids == NULL) {
+        return MG_ERROR;
+    }
+
+    for (i = 0; i < n; i++) {
+        set->ids[i] = models[i].id;
+    }
+
+    qsort(set->ids, n, sizeof(mg_str_t), mg_validate_id_cmp);
+
+    return MG_OK;
+}
+
+
+static int
+mg_validate_has(const mg_validate_ids_t *set, mg_str_t id)
+{
+    return bsearch(&id, set->ids, set->n, sizeof(mg_str_t),
+                   mg_validate_id_cmp)
+           != NULL;
+}
+
+
+/* -- the answer -- */
+
+static int
+mg_validate_grow(mg_validate_t *v)
+{
+    unsigned     size;
+    mg_model_t  *models;
+
+    if (v->n_listed < v->size_listed) {
+        return MG_OK;
+    }
+
+    size = v->size_listed ? v->size_listed * 2 : 128;
+
+    models = mg_arena_alloc(v->run->arena, size * sizeof(mg_model_t));
+    if (models == NULL) {
+        return MG_ERROR;
+    }
+
+    if (v->n_listed) {
+        memcpy(models, v->listed, v->n_listed * sizeof(mg_model_t));
+    }
+
+    v->listed = models;
+    v->size_listed = size;
+
+    return MG_OK;
+}
+
+
+static int
+mg_validate_entry(void *ctx, const mg_model_t *m, mg_error_t *e)
+{
+    mg_model_t      copy;
+    mg_error_t      bad;
+    mg_validate_t  *v = ctx;
+
+    copy = *m;
+    copy.provider_id = v->provider_id;
+    copy.id = mg_arena_printf(v->run->arena, MG_STR_FMT "/" MG_STR_FMT,
+                              MG_STR_ARG(copy.provider_id),
+                              MG_STR_ARG(copy.provider_model_id));
+
+    if (copy.id.data == NULL || mg_validate_grow(v) != MG_OK) {
+        v->no_memory = 1;
+        return mg_error_set(e, MG_E_TOO_LARGE, NULL, "out of memory");
+    }
+
+    if (mg_model_check(&copy, &bad) != MG_OK) {
+        v->skipped++;
+        return MG_OK;
+    }
+
+    v->listed[v->n_listed++] = copy;
+
+    return MG_OK;
+}
+
+
+/* Why there is no list, in words without the key. */
+
+static void
+mg_validate_reason(mg_validate_t *v, mg_str_t words)
+{
+    v->n_listed = 0;
+    v->reason = mg_probe_redact(mg_arena_dup(v->run->arena, words),
+                                v->target.secret, v->run->arena);
+
+    v->env->log(MG_LOG_WARN, "validation " MG_STR_FMT ": " MG_STR_FMT
+                "; only models that are known are tested",
+                MG_STR_ARG(v->id), MG_STR_ARG(v->reason));
+}
+
+
+static void
+mg_validate_refused(mg_validate_t *v, const mg_http_response_t *res)
+{
+    mg_str_t    message;
+    mg_model_t  none;
+
+    mg_model_init(&none);
+    none.type = MG_TYPE_CHAT;
+
+    v->target.protocol->judge(&none, res->status, res->body, v->run->arena,
+                              &message);
+
+    message = mg_arena_printf(v->run->arena, "the provider's list of models "
+                              "was answered with status %d: " MG_STR_FMT,
+                              res->status, MG_STR_ARG(message));
+    mg_validate_reason(v, message);
+}
+
+
+/* The models of the list that are not among those to be asked, asked. */
+
+static int
+mg_validate_add_extra(mg_validate_t *v)
+{
+    unsigned           i;
+    mg_validate_ids_t  known;
+
+    v->extra = mg_arena_alloc(v->run->arena,
+                              (v->n_listed + 1) * sizeof(mg_model_t));
+
+    if (v->extra == NULL
+        || mg_validate_ids(v, v->models, v->n, &known) != MG_OK)
+    {
+        return MG_ERROR;
+    }
+
+    for (i = 0; i < v->n_listed; i++) {
+        if (v->listed[i].active && !mg_validate_has(&known, v->listed[i].id))
+        {
+            v->extra[v->n_extra++] = v->listed[i];
+        }
+    }
+
+    v->total += v->n_extra;
+    v->verdicts.hold = 1;
+
+    return mg_probes_add(v->probes, v->extra, v->n_extra);
+}
+
+
+void
+mg_validate_listed(void *ctx, const mg_http_response_t *res)
+{
+    unsigned        skipped;
+    mg_error_t      e;
+    mg_validate_t  *v = ctx;
+
+    if (res->status == 0) {
+        mg_validate_reason(v, mg_str_z(res->error.message));
+        return;
+    }
+
+    if (res->status != 200) {
+        mg_validate_refused(v, res);
+        return;
+    }
+
+    skipped = 0;
+
+    if (v->target.protocol->list(res->body, v->run->arena, mg_validate_entry,
+                                 v, &skipped, &e)
+        != MG_OK)
+    {
+        mg_validate_reason(v, mg_str_z(e.message));
+        return;
+    }
+
+    v->has_list = 1;
+    v->skipped += skipped;
+    v->settle_us = mg_mono_us() + MG_VALIDATE_SETTLE_US;
+
+    if (v->before == 0 && mg_validate_add_extra(v) != MG_OK) {
+        v->no_memory = 1;
+    }
+}
+
+
+/* -- settling -- */
+
+/* Stores the list and reads what has no result in the database yet. */
+
+static int
+mg_validate_store(mg_validate_t *v, mg_model_t **models, unsigned *n,
+    mg_error_t *e)
+{
+    int          rc;
+    mg_pg_t     *db;
+    mg_arena_t  *a;
+
+    db = mg_pg_checkout(v->env->db, e);
+    if (db == NULL) {
+        return MG_ERROR;
+    }
+
+    a = v->run->arena;
+
+    rc = mg_store_validation_discovered(db, v->id, v->listed, v->n_listed,
+                                        e);
+
+    if (rc == MG_OK) {
+        rc = mg_store_validation_pending(db, v->id, a, models, n, e);
+    }
+
+    if (rc == MG_OK) {
+        rc = mg_store_validation_get(db, v->run->job.org_id, v->id, a,
+                                     &v->row, e);
+    }
+
+    mg_pg_release(db);
+
+    return rc;
+}
+
+
+static void
+mg_validate_drop_extra(mg_validate_t *v, const mg_validate_ids_t *belong)
+{
+    unsigned  i;
+
+    for (i = 0; i < v->n_extra; i++) {
+        if (!mg_validate_has(belong, v->extra[i].id)) {
+            v->extra[i].active = 0;
+            mg_verdict_drop(&v->verdicts, v->extra[i].id);
+        }
+    }
+}
+
+
+/* What belongs to the run and is not being asked: moved to the front. */
+
+static unsigned
+mg_validate_missing(mg_model_t *models, unsigned n,
+    const mg_validate_ids_t *known, const mg_validate_ids_t *extra)
+{
+    unsigned  i, missing;
+
+    for (missing = 0, i = 0; i < n; i++) {
+        if (!mg_validate_has(known, models[i].id)
+            && !mg_validate_has(extra, models[i].id))
+        {
+            models[missing++] = models[i];
+        }
+    }
+
+    return missing;
+}
+
+
+int
+mg_validate_settle(mg_validate_t *v, mg_error_t *e)
+{
+    unsigned           n, missing;
+    mg_model_t        *models;
+    mg_validate_ids_t  known, extra, belong;
+
+    if (v->no_memory) {
+        return mg_error_set(e, MG_E_INTERNAL, NULL, "out of memory for the "
+                            "models of a validation");
+    }
+
+    if (v->settle_us == 0) {
+        return MG_OK;
+    }
+
+    v->settle_us = 0;
+
+    if (mg_validate_store(v, &models, &n, e) != MG_OK) {
+        return MG_ERROR;
+    }
+
+    if (mg_validate_ids(v, v->models, v->n, &known) != MG_OK
+        || mg_validate_ids(v, v->extra, v->n_extra, &extra) != MG_OK
+        || mg_validate_ids(v, models, n, &belong) != MG_OK)
+    {
+        return mg_error_set(e, MG_E_INTERNAL, NULL, "out of memory");
+    }
+
+    mg_validate_drop_extra(v, &belong);
+
+    missing = mg_validate_missing(models, n, &known, &extra);
+
+    if (mg_probes_add(v->probes, models, missing) != MG_OK) {
+        return mg_error_set(e, MG_E_INTERNAL, NULL, "out of memory");
+    }
+
+    v->total = v->row.total;
+    v->verdicts.hold = 0;
+
+    return MG_OK;
+}

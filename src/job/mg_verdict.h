@@ -1,0 +1,61 @@
+/*
+ * mg_verdict.h: verdicts of a validation on their way into the database.
+ *
+ * Verdicts are copied into memory as they come and saved in batches by the
+ * thread that probes: every 250 ms or 200 verdicts, whichever is first, so
+ * transfers wait a few milliseconds at a time.  With the database away they
+ * stay in memory and saving is tried again, slower each time, for a minute.
+ *
+ * Blocks for the length of a save: model_jobs threads only.
+ */
+
+#ifndef MG_VERDICT_H
+#define MG_VERDICT_H
+
+#include "job/mg_engine.h"
+
+
+typedef struct {
+    mg_run_t                *run;
+    mg_str_t                 id;          /* of the validation */
+    mg_pg_t                 *db;          /* NULL while it is away */
+    mg_arena_t              *texts;       /* strings of the batch */
+    mg_arena_t              *scratch;     /* of one save */
+    mg_validation_result_t  *results;     /* the batch, malloc()ed */
+    unsigned                 n;
+    unsigned                 size;
+    mg_str_t                 current;     /* model asked last */
+    mg_str_t                 shown;       /* what the row says */
+    int                      hold;        /* do not save yet */
+    int64_t                  saved_us;
+    int64_t                  failed_us;   /* since when it is away, 0: up */
+    int64_t                  retry_us;
+    int64_t                  delay_us;
+    int64_t                  available;   /* in this run, saved or not */
+    int64_t                  unavailable;
+} mg_verdict_t;
+
+
+/* MG_ERROR when out of memory; mg_verdict_done() is due in any case. */
+int mg_verdict_init(mg_verdict_t *v, mg_run_t *run, mg_str_t id,
+    mg_error_t *e);
+void mg_verdict_done(mg_verdict_t *v);
+
+/* Copies the verdict.  MG_ERROR when out of memory. */
+int mg_verdict_add(mg_verdict_t *v, const mg_validation_result_t *r,
+    mg_error_t *e);
+
+/* Takes back the verdict on a model, if it is not saved yet. */
+void mg_verdict_drop(mg_verdict_t *v, mg_str_t model_id);
+
+/* Saves if it is time to.  MG_ERROR: the database is away for too long. */
+int mg_verdict_step(mg_verdict_t *v, mg_error_t *e);
+
+/*
+ * Saves everything, waiting for the database if need be, until
+ * mg_run_stop(); with patient == 0 tries once.
+ */
+int mg_verdict_flush(mg_verdict_t *v, int patient, mg_error_t *e);
+
+
+#endif /* MG_VERDICT_H */
