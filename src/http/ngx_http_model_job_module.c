@@ -1,0 +1,273 @@
+/*
+ * ngx_http_model_job_module.c: runs the job engine on model_jobs.
+ *
+ *     kick (a job was made, or the keeper saw one) -> a runner, while fewer
+ *     than model_jobs_concurrency are at work -> one mg_engine_step() after
+ *     another -> none left: the runner ends
+ *
+ * A kick that comes while a runner is finding nothing would be lost, so
+ * kicks are counted and a runner that began before the last one looks
+ * again.  When the worker leaves, hand_over is raised: jobs give themselves
+ * back within 200 ms and another worker goes on.
+ *
+ * Event loop; the flag is read by pool threads.
+ */
+
+#include "http/ngx_http_model_core.h"
+#include "job/mg_engine.h"
+
+
+typedef struct {
+    ngx_uint_t               concurrency;
+} ngx_http_model_job_main_conf_t;
+
+
+typedef struct {
+    ngx_thread_pool_t       *pool;
+    ngx_uint_t               concurrency;
+    ngx_uint_t               running;
+    ngx_uint_t               kicks;
+    int                      hand_over;    /* atomic */
+} ngx_http_model_job_runners_t;
+
+
+typedef struct {
+    ngx_uint_t               kicks;        /* when it was posted */
+    int                      rc;
+    mg_error_t               error;
+} ngx_http_model_job_run_t;
+
+
+static void ngx_http_model_job_kick(void);
+static void ngx_http_model_job_post(void);
+static void ngx_http_model_job_work(ngx_http_model_task_t *t);
+static ngx_int_t ngx_http_model_job_done(ngx_http_model_task_t *t,
+    ngx_http_request_t *r);
+static void ngx_http_model_job_leave(void);
+static void *ngx_http_model_job_create_main_conf(ngx_conf_t *cf);
+static char *ngx_http_model_job_init_main_conf(ngx_conf_t *cf, void *conf);
+static ngx_int_t ngx_http_model_job_postconfiguration(ngx_conf_t *cf);
+static ngx_int_t ngx_http_model_job_init_process(ngx_cycle_t *cycle);
+
+
+static ngx_conf_num_bounds_t  ngx_http_model_job_bounds = {
+    ngx_conf_check_num_bounds, 1, 64
+};
+
+
+static ngx_command_t  ngx_http_model_job_commands[] = {
+
+    { ngx_string("model_jobs_concurrency"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_model_job_main_conf_t, concurrency),
+      &ngx_http_model_job_bounds },
+
+      ngx_null_command
+};
+
+
+static ngx_http_module_t  ngx_http_model_job_module_ctx = {
+    NULL,                                  /* preconfiguration */
+    ngx_http_model_job_postconfiguration,  /* postconfiguration */
+
+    ngx_http_model_job_create_main_conf,   /* create main configuration */
+    ngx_http_model_job_init_main_conf,     /* init main configuration */
+
+    NULL,                                  /* create server configuration */
+    NULL,                                  /* merge server configuration */
+
+    NULL,                                  /* create location configuration */
+    NULL                                   /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_http_model_job_module = {
+    NGX_MODULE_V1,
+    &ngx_http_model_job_module_ctx,        /* module context */
+    ngx_http_model_job_commands,           /* module directives */
+    NGX_HTTP_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    NULL,                                  /* init module */
+    ngx_http_model_job_init_process,       /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    NULL,                                  /* exit process */
+    NULL,                                  /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+static ngx_http_model_job_runners_t  ngx_http_model_job_runners;
+
+
+static void
+ngx_http_model_job_kick(void)
+{
+    ngx_http_model_job_runners_t  *js;
+
+    js = &ngx_http_model_job_runners;
+    js->kicks++;
+
+    if (js->running < js->concurrency) {
+        ngx_http_model_job_post();
+    }
+}
+
+
+static void
+ngx_http_model_job_post(void)
+{
+    ngx_http_model_task_t         *t;
+    ngx_http_model_job_run_t      *run;
+    ngx_http_model_job_runners_t  *js;
+
+    js = &ngx_http_model_job_runners;
+
+    if (js->pool == NULL || js->hand_over) {
+        return;
+    }
+
+    t = ngx_http_model_task_create(sizeof(ngx_http_model_job_run_t));
+    if (t == NULL) {
+        return;
+    }
+
+    run = t->data;
+    run->kicks = js->kicks;
+
+    t->work = ngx_http_model_job_work;
+    t->done = ngx_http_model_job_done;
+
+    /* a full queue: the keeper sees the job and kicks again */
+
+    if (ngx_http_model_task_post(js->pool, t) == NGX_OK) {
+        js->running++;
+    }
+}
+
+
+/* Pool thread. */
+
+static void
+ngx_http_model_job_work(ngx_http_model_task_t *t)
+{
+    ngx_http_model_job_run_t  *run;
+
+    run = t->data;
+
+    run->rc = mg_engine_step(ngx_http_model_env(),
+                             &ngx_http_model_job_runners.hand_over,
+                             &run->error);
+}
+
+
+static ngx_int_t
+ngx_http_model_job_done(ngx_http_model_task_t *t, ngx_http_request_t *r)
+{
+    ngx_http_model_job_run_t      *run;
+    ngx_http_model_job_runners_t  *js;
+
+    js = &ngx_http_model_job_runners;
+    run = t->data;
+
+    js->running--;
+
+    switch (run->rc) {
+
+    case MG_OK:
+        ngx_http_model_job_post();
+        break;
+
+    case MG_DECLINED:
+        if (run->kicks != js->kicks) {
+            ngx_http_model_job_post();
+        }
+
+        break;
+
+    default:
+
+        /* the keeper kicks when the database is back */
+
+        ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
+                      "model: jobs wait: %s", run->error.message);
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_model_job_leave(void)
+{
+    __atomic_store_n(&ngx_http_model_job_runners.hand_over, 1,
+                     __ATOMIC_RELAXED);
+}
+
+
+static void *
+ngx_http_model_job_create_main_conf(ngx_conf_t *cf)
+{
+    ngx_http_model_job_main_conf_t  *jmcf;
+
+    jmcf = ngx_palloc(cf->pool, sizeof(ngx_http_model_job_main_conf_t));
+    if (jmcf == NULL) {
+        return NULL;
+    }
+
+    jmcf->concurrency = NGX_CONF_UNSET_UINT;
+
+    return jmcf;
+}
+
+
+static char *
+ngx_http_model_job_init_main_conf(ngx_conf_t *cf, void *conf)
+{
+    ngx_http_model_job_main_conf_t *jmcf = conf;
+
+    ngx_conf_init_uint_value(jmcf->concurrency, 2);
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_model_job_postconfiguration(ngx_conf_t *cf)
+{
+    if (ngx_http_model_hook_add(cf, NGX_HTTP_MODEL_HOOK_JOBS,
+                                ngx_http_model_job_kick)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_model_hook_add(cf, NGX_HTTP_MODEL_HOOK_LEAVE,
+                                   ngx_http_model_job_leave);
+}
+
+
+static ngx_int_t
+ngx_http_model_job_init_process(ngx_cycle_t *cycle)
+{
+    mg_env_t                        *env;
+    ngx_http_model_main_conf_t      *mcf;
+    ngx_http_model_job_main_conf_t  *jmcf;
+
+    env = ngx_http_model_env();
+
+    if (env == NULL || env->db == NULL) {
+        return NGX_OK;
+    }
+
+    mcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_model_module);
+    jmcf = ngx_http_cycle_get_module_main_conf(cycle,
+                                               ngx_http_model_job_module);
+
+    ngx_http_model_job_runners.pool = mcf->jobs_pool;
+    ngx_http_model_job_runners.concurrency = jmcf->concurrency;
+
+    return NGX_OK;
+}

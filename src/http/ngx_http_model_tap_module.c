@@ -1,0 +1,299 @@
+/*
+ * ngx_http_model_tap_module.c: looks at the answer as it passes.
+ *
+ * Header filter: adds X-Model-Group, X-Model-Variant, X-Model-Role and
+ * X-Inference-Id to every answer after a decision, the gateway's own errors
+ * too, and chooses how the body is read, by its content type.  Body
+ * filter: hands every chain on as it came, at once; what it reads in the
+ * buffers is the first byte's time and the usage.  It never holds back,
+ * changes or fails a response: what it cannot read is counted, not waited
+ * for.
+ *
+ * The filters of the family stand behind the copy filter (type
+ * HTTP_AUX_FILTER) and before gzip, so bytes are plain and in memory.
+ *
+ * Event loop only.
+ */
+
+#include "base/mg_uri.h"
+#include "http/ngx_http_model_core.h"
+#include "http/ngx_http_model_exchange.h"
+
+
+typedef struct {
+    ngx_str_t            type;
+    mg_usage_format_e    format;
+} ngx_http_model_tap_type_t;
+
+
+static ngx_int_t ngx_http_model_tap_header_filter(ngx_http_request_t *r);
+static ngx_int_t ngx_http_model_tap_body_filter(ngx_http_request_t *r,
+    ngx_chain_t *in);
+static void ngx_http_model_tap_add(ngx_http_request_t *r, const char *name,
+    mg_str_t value);
+static void ngx_http_model_tap_upstream(ngx_http_request_t *r,
+    ngx_http_model_exchange_t *x);
+static void ngx_http_model_tap_reader(ngx_http_request_t *r,
+    ngx_http_model_exchange_t *x);
+static void ngx_http_model_tap_read(ngx_http_model_exchange_t *x,
+    ngx_chain_t *in);
+static ngx_int_t ngx_http_model_tap_postconfiguration(ngx_conf_t *cf);
+
+
+static ngx_http_module_t  ngx_http_model_tap_module_ctx = {
+    NULL,                                  /* preconfiguration */
+    ngx_http_model_tap_postconfiguration,  /* postconfiguration */
+
+    NULL,                                  /* create main configuration */
+    NULL,                                  /* init main configuration */
+
+    NULL,                                  /* create server configuration */
+    NULL,                                  /* merge server configuration */
+
+    NULL,                                  /* create location configuration */
+    NULL                                   /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_http_model_tap_module = {
+    NGX_MODULE_V1,
+    &ngx_http_model_tap_module_ctx,        /* module context */
+    NULL,                                  /* module directives */
+    NGX_HTTP_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    NULL,                                  /* init module */
+    NULL,                                  /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    NULL,                                  /* exit process */
+    NULL,                                  /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+static const ngx_http_model_tap_type_t  ngx_http_model_tap_types[] = {
+    { ngx_string("application/json"), MG_USAGE_JSON },
+    { ngx_string("text/event-stream"), MG_USAGE_SSE },
+    { ngx_string("application/x-ndjson"), MG_USAGE_NDJSON },
+    { ngx_string("application/ndjson"), MG_USAGE_NDJSON },
+    { ngx_string("application/jsonl"), MG_USAGE_NDJSON }
+};
+
+
+static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
+static ngx_http_output_body_filter_pt    ngx_http_next_body_filter;
+
+
+static ngx_int_t
+ngx_http_model_tap_header_filter(ngx_http_request_t *r)
+{
+    ngx_http_model_exchange_t  *x;
+
+    x = ngx_http_model_exchange_get(r);
+
+    if (x == NULL) {
+        return ngx_http_next_header_filter(r);
+    }
+
+    ngx_http_model_tap_add(r, "X-Model-Group", x->group.name);
+
+    if (x->served.model_id.len) {
+        ngx_http_model_tap_add(r, "X-Model-Variant", x->served.model_id);
+        ngx_http_model_tap_add(r, "X-Model-Role",
+                               mg_member_role_names[x->served.role]);
+    }
+
+    ngx_http_model_tap_add(r, "X-Inference-Id",
+                           mg_str_n((char *) x->id_text.data,
+                                    x->id_text.len));
+
+    /* a page that nginx made of a failure has another status */
+
+    if (r->upstream && !x->refused
+        && r->upstream->headers_in.status_n == r->headers_out.status)
+    {
+        x->answered = 1;
+        ngx_http_model_tap_upstream(r, x);
+        ngx_http_model_tap_reader(r, x);
+    }
+
+    return ngx_http_next_header_filter(r);
+}
+
+
+/* Names come from the database: no byte of them may end the header. */
+
+static void
+ngx_http_model_tap_add(ngx_http_request_t *r, const char *name,
+    mg_str_t value)
+{
+    ngx_str_t  s;
+
+    if (!mg_header_ok(value)) {
+        return;
+    }
+
+    s.data = (u_char *) value.data;
+    s.len = value.len;
+
+    (void) ngx_http_model_answer_header(r, name, &s);
+}
+
+
+/* The provider's own id of the request: what its support asks for. */
+
+static void
+ngx_http_model_tap_upstream(ngx_http_request_t *r,
+    ngx_http_model_exchange_t *x)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    ngx_str_null(&x->upstream_id);
+
+    for (part = &r->upstream->headers_in.headers.part;
+         part;
+         part = part->next)
+    {
+        h = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+
+            if ((h[i].key.len == 12
+                 && ngx_memcmp(h[i].lowcase_key, "x-request-id", 12) == 0)
+                || (h[i].key.len == 10
+                    && ngx_memcmp(h[i].lowcase_key, "request-id", 10) == 0))
+            {
+                x->upstream_id = h[i].value;
+                return;
+            }
+        }
+    }
+}
+
+
+static void
+ngx_http_model_tap_reader(ngx_http_request_t *r,
+    ngx_http_model_exchange_t *x)
+{
+    ngx_uint_t                        i;
+    ngx_str_t                        *type;
+    const ngx_http_model_tap_type_t  *known;
+
+    type = &r->headers_out.content_type;
+
+    for (i = 0;
+         i < sizeof(ngx_http_model_tap_types)
+             / sizeof(ngx_http_model_tap_types[0]);
+         i++)
+    {
+        known = &ngx_http_model_tap_types[i];
+
+        /* parameters may follow; content_type_len ends before them */
+
+        if (r->headers_out.content_type_len == known->type.len
+            && ngx_strncasecmp(type->data, known->type.data, known->type.len)
+               == 0)
+        {
+            break;
+        }
+    }
+
+    if (i == sizeof(ngx_http_model_tap_types)
+             / sizeof(ngx_http_model_tap_types[0]))
+    {
+        return;
+    }
+
+    if (r->headers_out.content_encoding
+        && r->headers_out.content_encoding->value.len)
+    {
+        mg_metric_add(ngx_http_model_counters(), TAP_LOST, 1);
+        return;
+    }
+
+    if (x->reader == NULL) {
+        x->reader = ngx_palloc(r->pool, sizeof(mg_usage_reader_t));
+        if (x->reader == NULL) {
+            mg_metric_add(ngx_http_model_counters(), TAP_LOST, 1);
+            return;
+        }
+    }
+
+    mg_usage_init(x->reader, known->format);
+
+    r->filter_need_in_memory = 1;
+}
+
+
+static ngx_int_t
+ngx_http_model_tap_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
+{
+    ngx_http_model_exchange_t  *x;
+
+    if (in) {
+        x = ngx_http_model_exchange_get(r);
+
+        if (x) {
+            ngx_http_model_tap_read(x, in);
+        }
+    }
+
+    return ngx_http_next_body_filter(r, in);
+}
+
+
+static void
+ngx_http_model_tap_read(ngx_http_model_exchange_t *x, ngx_chain_t *in)
+{
+    off_t       size;
+    ngx_buf_t  *b;
+
+    for ( /* void */ ; in; in = in->next) {
+        b = in->buf;
+
+        size = ngx_buf_special(b) ? 0 : ngx_buf_size(b);
+
+        if (size > 0) {
+            x->received += size;
+
+            if (x->ttft_us < 0 && x->answered) {
+                x->ttft_us = mg_mono_us() - x->mono_us;
+            }
+
+            if (x->reader && ngx_buf_in_memory(b)) {
+                mg_usage_feed(x->reader, (char *) b->pos, b->last - b->pos);
+            }
+        }
+
+        if (b->last_buf) {
+            x->ended = 1;
+
+            if (x->reader) {
+                mg_usage_finish(x->reader);
+            }
+        }
+    }
+}
+
+
+static ngx_int_t
+ngx_http_model_tap_postconfiguration(ngx_conf_t *cf)
+{
+    ngx_http_model_main_conf_t  *mcf;
+
+    mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_model_module);
+
+    if (mcf->zone == NULL) {
+        return NGX_OK;
+    }
+
+    ngx_http_next_header_filter = ngx_http_top_header_filter;
+    ngx_http_top_header_filter = ngx_http_model_tap_header_filter;
+
+    ngx_http_next_body_filter = ngx_http_top_body_filter;
+    ngx_http_top_body_filter = ngx_http_model_tap_body_filter;
+
+    return NGX_OK;
+}

@@ -1,0 +1,286 @@
+/*
+ * ngx_http_model_variable.c: $model_..., views of the exchange.
+ *
+ * None is cached: a fallback changes what is served, and usage and times
+ * are known at the end only.  Without an exchange all are empty, but for
+ * $model_scheme, which proxy_pass needs to make sense of its address.
+ * $model_authorization and $model_api_key are secrets: for
+ * proxy_set_header, never for a log.
+ *
+ * Event loop only.
+ */
+
+#include "http/ngx_http_model_choice.h"
+
+
+typedef enum {
+    NGX_HTTP_MODEL_VAR_REQUESTED = 0,
+    NGX_HTTP_MODEL_VAR_GROUP,
+    NGX_HTTP_MODEL_VAR_VARIANT,
+    NGX_HTTP_MODEL_VAR_ROLE,
+    NGX_HTTP_MODEL_VAR_UPSTREAM_MODEL,
+    NGX_HTTP_MODEL_VAR_SCHEME,
+    NGX_HTTP_MODEL_VAR_HOST,
+    NGX_HTTP_MODEL_VAR_URI,
+    NGX_HTTP_MODEL_VAR_INFERENCE_ID,
+    NGX_HTTP_MODEL_VAR_AUTHORIZATION,
+    NGX_HTTP_MODEL_VAR_API_KEY,
+    NGX_HTTP_MODEL_VAR_BUCKET,
+    NGX_HTTP_MODEL_VAR_INPUT_TOKENS,
+    NGX_HTTP_MODEL_VAR_OUTPUT_TOKENS,
+    NGX_HTTP_MODEL_VAR_COST,
+    NGX_HTTP_MODEL_VAR_TTFT
+} ngx_http_model_var_e;
+
+
+static ngx_int_t ngx_http_model_variable_text(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_model_variable_number(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_model_variable_cost(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_model_variable_ttft(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_model_variable_set(ngx_http_variable_value_t *v,
+    const void *data, size_t len);
+
+
+static ngx_http_variable_t  ngx_http_model_variables[] = {
+
+    { ngx_string("model_requested"), NULL, ngx_http_model_variable_text,
+      NGX_HTTP_MODEL_VAR_REQUESTED, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("model_group"), NULL, ngx_http_model_variable_text,
+      NGX_HTTP_MODEL_VAR_GROUP, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("model_variant"), NULL, ngx_http_model_variable_text,
+      NGX_HTTP_MODEL_VAR_VARIANT, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("model_role"), NULL, ngx_http_model_variable_text,
+      NGX_HTTP_MODEL_VAR_ROLE, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("model_upstream_model"), NULL, ngx_http_model_variable_text,
+      NGX_HTTP_MODEL_VAR_UPSTREAM_MODEL, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("model_scheme"), NULL, ngx_http_model_variable_text,
+      NGX_HTTP_MODEL_VAR_SCHEME, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("model_host"), NULL, ngx_http_model_variable_text,
+      NGX_HTTP_MODEL_VAR_HOST, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("model_uri"), NULL, ngx_http_model_variable_text,
+      NGX_HTTP_MODEL_VAR_URI, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("model_inference_id"), NULL, ngx_http_model_variable_text,
+      NGX_HTTP_MODEL_VAR_INFERENCE_ID, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("model_authorization"), NULL, ngx_http_model_variable_text,
+      NGX_HTTP_MODEL_VAR_AUTHORIZATION, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("model_api_key"), NULL, ngx_http_model_variable_text,
+      NGX_HTTP_MODEL_VAR_API_KEY, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("model_bucket"), NULL, ngx_http_model_variable_number,
+      NGX_HTTP_MODEL_VAR_BUCKET, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("model_input_tokens"), NULL, ngx_http_model_variable_number,
+      NGX_HTTP_MODEL_VAR_INPUT_TOKENS, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("model_output_tokens"), NULL,
+      ngx_http_model_variable_number,
+      NGX_HTTP_MODEL_VAR_OUTPUT_TOKENS, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("model_cost"), NULL, ngx_http_model_variable_cost,
+      NGX_HTTP_MODEL_VAR_COST, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("model_ttft"), NULL, ngx_http_model_variable_ttft,
+      NGX_HTTP_MODEL_VAR_TTFT, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+      ngx_http_null_variable
+};
+
+
+ngx_int_t
+ngx_http_model_variable_add(ngx_conf_t *cf)
+{
+    ngx_http_variable_t  *var, *v;
+
+    for (v = ngx_http_model_variables; v->name.len; v++) {
+        var = ngx_http_add_variable(cf, &v->name, v->flags);
+        if (var == NULL) {
+            return NGX_ERROR;
+        }
+
+        var->get_handler = v->get_handler;
+        var->data = v->data;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_model_variable_text(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    mg_str_t                    s;
+    ngx_http_model_exchange_t  *x;
+
+    x = ngx_http_model_exchange_get(r->main);
+
+    if (x == NULL) {
+        if (data == NGX_HTTP_MODEL_VAR_SCHEME) {
+            return ngx_http_model_variable_set(v, "http", 4);
+        }
+
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    switch (data) {
+
+    case NGX_HTTP_MODEL_VAR_REQUESTED:
+        return ngx_http_model_variable_set(v, x->requested.data,
+                                           x->requested.len);
+
+    case NGX_HTTP_MODEL_VAR_GROUP:
+        s = x->group.name;
+        break;
+
+    case NGX_HTTP_MODEL_VAR_VARIANT:
+        s = x->served.model_id;
+        break;
+
+    case NGX_HTTP_MODEL_VAR_ROLE:
+        s = x->served.model_id.len ? mg_member_role_names[x->served.role]
+                                   : mg_str_null;
+        break;
+
+    case NGX_HTTP_MODEL_VAR_UPSTREAM_MODEL:
+        s = x->served.upstream_model;
+        break;
+
+    case NGX_HTTP_MODEL_VAR_SCHEME:
+        s = x->backend.scheme.len ? x->backend.scheme : mg_str("http");
+        break;
+
+    case NGX_HTTP_MODEL_VAR_HOST:
+        s = x->backend.host_port;
+        break;
+
+    case NGX_HTTP_MODEL_VAR_URI:
+        return ngx_http_model_variable_set(v, x->uri.data, x->uri.len);
+
+    case NGX_HTTP_MODEL_VAR_INFERENCE_ID:
+        return ngx_http_model_variable_set(v, x->id_text.data,
+                                           x->id_text.len);
+
+    case NGX_HTTP_MODEL_VAR_AUTHORIZATION:
+        return ngx_http_model_variable_set(v, x->authorization.data,
+                                           x->authorization.len);
+
+    default: /* NGX_HTTP_MODEL_VAR_API_KEY */
+        return ngx_http_model_variable_set(v, x->api_key.data,
+                                           x->api_key.len);
+    }
+
+    return ngx_http_model_variable_set(v, s.data, s.len);
+}
+
+
+static ngx_int_t
+ngx_http_model_variable_number(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    u_char                     *p;
+    int64_t                     n;
+    ngx_http_model_exchange_t  *x;
+
+    x = ngx_http_model_exchange_get(r->main);
+
+    if (x == NULL) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    if (data == NGX_HTTP_MODEL_VAR_BUCKET) {
+        n = x->bucket;
+
+    } else if (x->reader == NULL) {
+        n = MG_TOKENS_UNKNOWN;
+
+    } else if (data == NGX_HTTP_MODEL_VAR_INPUT_TOKENS) {
+        n = x->reader->usage.input;
+
+    } else {
+        n = x->reader->usage.output;
+    }
+
+    /* unknown is empty, not zero */
+
+    if (n < 0) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    p = ngx_pnalloc(r->pool, NGX_INT64_LEN);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_model_variable_set(v, p, ngx_sprintf(p, "%L", n) - p);
+}
+
+
+/* No price is known to the data plane, so no cost is. */
+
+static ngx_int_t
+ngx_http_model_variable_cost(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    v->not_found = 1;
+
+    return NGX_OK;
+}
+
+
+/* Seconds with a resolution of a microsecond. */
+
+static ngx_int_t
+ngx_http_model_variable_ttft(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    u_char                     *p;
+    ngx_http_model_exchange_t  *x;
+
+    x = ngx_http_model_exchange_get(r->main);
+
+    if (x == NULL || x->ttft_us < 0) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    p = ngx_pnalloc(r->pool, NGX_INT64_LEN + sizeof(".000000"));
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_model_variable_set(v, p,
+                  ngx_sprintf(p, "%L.%06L", x->ttft_us / 1000000,
+                              x->ttft_us % 1000000)
+                  - p);
+}
+
+
+static ngx_int_t
+ngx_http_model_variable_set(ngx_http_variable_value_t *v, const void *data,
+    size_t len)
+{
+    v->data = (u_char *) data;
+    v->len = len;
+    v->valid = 1;
+    v->no_cacheable = 0;
+    v->not_found = 0;
+
+    return NGX_OK;
+}
