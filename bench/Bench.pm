@@ -1,0 +1,328 @@
+package Bench;
+
+# What every row of the benchmark uses: private services, contenders pinned to
+# core 0, load and mocks on core 1, interleaved rounds, and CPU time per
+# request as the currency (requests a second swing with the machine, CPU time
+# hardly does).  See docs/benchmarks.md.
+
+use strict;
+use warnings;
+
+use Cwd qw(abs_path);
+use Exporter qw(import);
+use File::Basename qw(dirname);
+use File::Temp qw(tempdir);
+use HTTP::Tiny;
+use IO::Socket::INET;
+use JSON::PP;
+use List::Util qw(sum max min);
+use POSIX qw(setsid WNOHANG);
+use Time::HiRes qw(time sleep);
+
+our @EXPORT = qw(
+    $top $dir api cpu_ns database free_port gateway gateway_conf mean_of
+    median nginx rounds say_row services spit start_pinned token wait_for wrk
+);
+
+our $top = abs_path(dirname(__FILE__) . '/..');
+our $dir = tempdir('gateway-bench-XXXXXX', TMPDIR => 1, CLEANUP => 1);
+chmod 0755, $dir;
+
+my $owner = $$;
+my (@started, %service, $databases);
+
+
+sub spit {
+    my ($file, $text) = @_;
+
+    open my $fh, '>', $file or die "cannot write $file: $!\n";
+    print $fh $text;
+    close $fh or die "cannot write $file: $!\n";
+
+    return $file;
+}
+
+
+sub wait_for {
+    my ($what, $seconds, $test) = @_;
+    my $end = time + $seconds;
+
+    while (time < $end) {
+        my $got = $test->();
+        return $got if $got;
+        sleep 0.02;
+    }
+
+    die "bench: $what did not come within $seconds s\n";
+}
+
+
+sub free_port {
+    my $s = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1)
+        or die "no free port: $!\n";
+    return $s->sockport;
+}
+
+
+# A process of our own on one core; ended with the benchmark.
+
+sub start_pinned {
+    my ($core, @command) = @_;
+
+    my $pid = fork // die "fork: $!\n";
+
+    if ($pid == 0) {
+        setsid();
+        open STDOUT, '>>', "$dir/output.log";
+        open STDERR, '>&', \*STDOUT;
+        exec 'taskset', '-c', $core, @command or POSIX::_exit(127);
+    }
+
+    push @started, $pid;
+    return $pid;
+}
+
+
+# nginx with a configuration text; the pid of its master.
+
+sub nginx {
+    my ($name, $core, $conf) = @_;
+    my $prefix = "$dir/$name";
+
+    mkdir $prefix;
+    chmod 0777, $prefix;
+    spit("$prefix/nginx.conf", <<"END" . $conf);
+daemon off;
+master_process on;
+worker_processes 1;
+user nobody nogroup;
+pid $prefix/pid;
+error_log $prefix/error.log warn;
+END
+
+    my $pid = start_pinned($core, 'nginx', '-p', $prefix, '-e',
+                           "$prefix/error.log", '-c', "$prefix/nginx.conf");
+
+    wait_for("nginx $name ($prefix/error.log)", 10,
+             sub { -s "$prefix/pid" && children($pid) });
+    return $pid;
+}
+
+
+sub children {
+    my ($pid) = @_;
+
+    open my $fh, '<', "/proc/$pid/task/$pid/children" or return;
+    return split ' ', (<$fh> // '');
+}
+
+
+# CPU nanoseconds that a process, its threads and its children have used.
+
+sub cpu_ns {
+    my (@pids) = @_;
+    my $ns = 0;
+
+    for my $pid (map { ($_, children($_)) } @pids) {
+        for my $file (glob "/proc/$pid/task/*/schedstat") {
+            open my $fh, '<', $file or next;
+            $ns += (split ' ', (<$fh> // '0'))[0] // 0;
+        }
+    }
+
+    return $ns;
+}
+
+
+sub services {
+    return if %service;
+
+    local $ENV{MODEL_FAST} = 1;
+    system("$top/tools/services", 'start', $dir) == 0
+        or die "bench: private services do not start\n";
+
+    for (split /\n/, `$top/tools/services env $dir`) {
+        $service{$1} = $2 if /^(\w+)=(.*)/;
+    }
+
+    s/\\(.)/$1/g for values %service;
+    return;
+}
+
+
+sub database {
+    services();
+
+    my $name = 'bench' . ++$databases;
+    my $conninfo = "$service{MODEL_DATABASE} dbname=$name";
+
+    system('psql', '-qX', '-d', "$service{MODEL_DATABASE} dbname=postgres",
+           '-c', "create database $name") == 0 or die "bench: no database\n";
+    system("$top/tools/migrate '$conninfo' >>$dir/output.log 2>&1") == 0
+        or die "bench: migration failed, see $dir/output.log\n";
+
+    return $conninfo;
+}
+
+
+sub token {
+    my ($conninfo) = @_;
+    my ($token) = `$top/tools/token '$conninfo' bench admin` =~ /(mgw_\S+)/;
+
+    return $token // die "bench: no token\n";
+}
+
+
+sub gateway_conf {
+    my ($conninfo, $http, %o) = @_;
+    my $state = "$dir/state-" . ++$Bench::states;
+
+    mkdir $state;
+    chmod 0777, $state;
+    spit("$dir/key", '00112233445566778899aabbccddeeff' x 2 . "\n");
+    chmod 0600, "$dir/key";
+
+    my $workers = $o{workers} // 1;
+    my $source = $o{source}
+        ? "model_catalog_source $top/conf/models.dev/api.json;" : '';
+
+    return <<"END";
+load_module $top/build/ngx_http_model_module.so;
+thread_pool model_db threads=4 max_queue=64;
+thread_pool model_jobs threads=2 max_queue=16;
+events { worker_connections 1024; }
+http {
+    access_log off;
+    client_body_temp_path $dir/t1; proxy_temp_path $dir/t2;
+    fastcgi_temp_path $dir/t3; uwsgi_temp_path $dir/t4; scgi_temp_path $dir/t5;
+    keepalive_requests 1000000;
+    client_body_buffer_size 256k;
+    client_max_body_size 10m;
+    model_database "$conninfo";
+    model_redis $service{MODEL_REDIS};
+    model_state_path $state;
+    model_zone model:64m;
+    model_secret_key_file $dir/key;
+    model_allow_private on;
+    $source
+$http
+}
+END
+}
+
+
+# One control-plane call; dies unless it answers 2xx.
+
+sub api {
+    my ($base, $token, $method, $path, $body) = @_;
+
+    my $answer = HTTP::Tiny->new(timeout => 30)->request($method,
+        "$base$path", {
+            headers => {
+                'Authorization' => "Bearer $token",
+                defined $body ? ('Content-Type' => 'application/json') : (),
+            },
+            defined $body ? (content => encode_json($body)) : (),
+        });
+
+    die "bench: $method $path: $answer->{status} $answer->{content}\n"
+        unless $answer->{success};
+
+    return $answer->{content} =~ /^[\[{]/
+        ? decode_json($answer->{content}) : undef;
+}
+
+
+# One wrk run on core 1: (requests, seconds, errors).
+
+sub wrk {
+    my ($url, $script, $seconds, $connections, %env) = @_;
+
+    local @ENV{keys %env} = values %env;
+
+    my $out = `taskset -c 1 wrk -t1 -c$connections -d${seconds}s \\
+        -s $top/bench/$script $url 2>&1`;
+    my ($n, $us, $failed, $status)
+        = $out =~ /^RESULT (\d+) (\d+) (\d+) (\d+)/m
+        or die "bench: wrk said: $out\n";
+
+    return ($n, $us / 1e6, $failed + $status);
+}
+
+
+sub steal {
+    open my $fh, '<', '/proc/stat' or return (0, 1);
+    my (undef, @t) = split ' ', <$fh>;
+    return ($t[7] // 0, sum @t[0 .. 7]);
+}
+
+
+# Interleaved: a dropped round, then n rounds of each contender in turn.  A
+# contender is {name, pids, run => sub { (requests, seconds, errors) }}.
+# Rounds in which the hypervisor took more than 2 % are thrown away.
+
+sub rounds {
+    my ($n, @contenders) = @_;
+    my $thrown = 0;
+
+    for my $round (0 .. $n) {
+        for my $c (@contenders) {
+            my ($s0, $t0) = steal();
+            my $cpu0 = cpu_ns(@{ $c->{pids} });
+            my ($requests, $seconds, $errors) = $c->{run}->();
+            my $cpu = cpu_ns(@{ $c->{pids} }) - $cpu0;
+            my ($s1, $t1) = steal();
+
+            die "bench: $c->{name}: $errors errors\n" if $errors;
+            next if $round == 0;
+
+            if ($s1 - $s0 > 0.02 * ($t1 - $t0)) {
+                $thrown++;
+                next;
+            }
+
+            push @{ $c->{us} }, $cpu / 1000 / $requests;
+            push @{ $c->{rps} }, $requests / $seconds;
+        }
+    }
+
+    return $thrown;
+}
+
+
+sub median {
+    my @v = sort { $a <=> $b } @_;
+    return @v ? ($v[$#v / 2] + $v[@v / 2]) / 2 : 0;
+}
+
+
+sub mean_of { return @_ ? sum(@_) / @_ : 0 }
+
+
+sub say_row {
+    printf "%-34s %s\n", @_;
+}
+
+
+END {
+    if ($$ == $owner) {
+        my $code = $?;
+
+        kill 'QUIT', @started;
+
+        for my $pid (@started) {
+            my $end = time + 5;
+
+            while (waitpid($pid, WNOHANG) == 0) {
+                kill 'KILL', $pid if time > $end;
+                sleep 0.02;
+            }
+        }
+
+        system("$top/tools/services", 'stop', $dir) if %service;
+        $? = $code;
+    }
+}
+
+
+1;
