@@ -64,8 +64,8 @@ static const char *mg_grab_lost(mg_grab_t *g, const char *p,
 static const char *mg_grab_open(mg_grab_t *g, const char *p, int object);
 static const char *mg_grab_close(mg_grab_t *g, const char *p, int object);
 static void mg_grab_match(mg_grab_t *g, const char *p);
-static int mg_grab_path_is(mg_grab_t *g, const mg_grab_path_t *path);
-static int mg_grab_key_is(mg_grab_t *g, int level, const char *key);
+static inline int mg_grab_path_is(mg_grab_t *g, const mg_grab_path_t *path);
+static inline int mg_grab_key_is(mg_grab_t *g, int level, const char *key);
 static void mg_grab_copy(mg_grab_t *g, const char *p);
 static void mg_grab_done(mg_grab_t *g, const char *p);
 
@@ -476,7 +476,7 @@ mg_grab_match(mg_grab_t *g, const char *p)
 }
 
 
-static int
+static inline int
 mg_grab_path_is(mg_grab_t *g, const mg_grab_path_t *path)
 {
     if (g->depth == 1) {
@@ -491,12 +491,20 @@ mg_grab_path_is(mg_grab_t *g, const mg_grab_path_t *path)
 }
 
 
-static int
+static inline int
 mg_grab_key_is(mg_grab_t *g, int level, const char *key)
 {
-    return g->key_len[level] != MG_GRAB_KEY_NONE
-           && mg_str_eq(mg_str_n(g->key[level], g->key_len[level]),
-                        mg_str_z(key));
+    size_t  n;
+
+    n = g->key_len[level];
+
+    /* nearly all keys are other ones: the first byte tells */
+
+    if (n == 0 || n == MG_GRAB_KEY_NONE || g->key[level][0] != key[0]) {
+        return 0;
+    }
+
+    return strlen(key) == n && memcmp(g->key[level], key, n) == 0;
 }
 
 

@@ -1,9 +1,11 @@
 /*
- * mg_hash.h: keyed hash, digest and checksum.
+ * mg_hash.h: keyed hash, digest and checksums.
  *
  * SipHash-2-4 (Aumasson, Bernstein 2012) decides splits and hash tables;
- * SHA-256 (OpenSSL) names tokens and migrations; mg_checksum64 is SipHash
- * with a fixed key over whole files, fed in pieces.
+ * SHA-256 (OpenSSL) names tokens and migrations; mg_checksum_t is SipHash
+ * with a fixed key over whole files, fed in pieces; mg_sum64() is a plain
+ * sum for short records of which a busy worker makes tens of thousands a
+ * second.
  *
  * Any thread; never blocks.
  */
@@ -15,6 +17,17 @@
 
 
 uint64_t mg_siphash(const uint8_t key[16], const void *data, size_t len);
+
+/* The same function with 128 bits of output; other values than the above. */
+void mg_siphash128(const uint8_t key[16], const void *data, size_t len,
+    uint64_t out[2]);
+
+/*
+ * Multiplies and folds 32 bytes at a time.  It has no key: it finds damage
+ * and spreads names over a table, and is of no use against an adversary.
+ * The same value on every machine.
+ */
+uint64_t mg_sum64(const void *data, size_t len);
 
 /* 32 bytes into out. */
 void mg_sha256(mg_str_t data, uint8_t out[32]);

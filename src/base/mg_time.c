@@ -168,23 +168,20 @@ mg_uuid_v7(mg_uuid_t *u, int64_t us, const uint8_t rnd[10])
 void
 mg_uuid_format(const mg_uuid_t *u, char out[MG_UUID_LEN + 1])
 {
-    size_t                i, n;
-    static const uint8_t  groups[] = { 4, 2, 2, 2, 6 };
-    const uint8_t        *b;
+    char  hex[2 * sizeof(u->b) + 1];
 
-    b = u->b;
+    mg_hex(u->b, sizeof(u->b), hex);
 
-    for (i = 0; i < sizeof(groups); i++) {
-        n = groups[i];
-
-        if (i) {
-            *out++ = '-';
-        }
-
-        mg_hex(b, n, out);
-        b += n;
-        out += n * 2;
-    }
+    memcpy(out, hex, 8);
+    out[8] = '-';
+    memcpy(out + 9, hex + 8, 4);
+    out[13] = '-';
+    memcpy(out + 14, hex + 12, 4);
+    out[18] = '-';
+    memcpy(out + 19, hex + 16, 4);
+    out[23] = '-';
+    memcpy(out + 24, hex + 20, 12);
+    out[MG_UUID_LEN] = '\0';
 }
 
 

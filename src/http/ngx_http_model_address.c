@@ -10,6 +10,8 @@
 
 #include "http/ngx_http_model_address.h"
 
+#include "base/mg_hash.h"
+
 
 #define NGX_HTTP_MODEL_BOOK_SIZE   1024
 
@@ -98,9 +100,9 @@ static ngx_http_model_address_t **
 ngx_http_model_book_bucket(ngx_http_model_book_t *b, uint64_t identity,
     const void *sa, socklen_t len)
 {
-    uint32_t  hash;
+    uint64_t  hash;
 
-    hash = ngx_crc32_short((u_char *) sa, len) ^ (uint32_t) identity;
+    hash = mg_sum64(sa, len) ^ identity;
 
     return &b->buckets[hash % NGX_HTTP_MODEL_BOOK_SIZE];
 }

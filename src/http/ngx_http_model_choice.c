@@ -13,6 +13,9 @@
  * stays on record.  A paused group serves its champion only.
  */
 
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
 #include "base/mg_hash.h"
 #include "http/ngx_http_model_choice.h"
 #include "http/ngx_http_model_secrets.h"
@@ -354,10 +357,7 @@ ngx_http_model_choice_hash(ngx_http_model_exchange_t *x, ngx_str_t *key)
         salt[i] = x->group.salt[i] ^ 0x5c;
     }
 
-    h[0] = mg_siphash(salt, key->data, key->len);
-
-    salt[0] ^= 0xff;
-    h[1] = mg_siphash(salt, key->data, key->len);
+    mg_siphash128(salt, key->data, key->len, h);
 
     ngx_memcpy(x->key_hash, h, 16);
 }
@@ -475,11 +475,11 @@ static ngx_int_t
 ngx_http_model_choice_uri(ngx_http_request_t *r,
     ngx_http_model_exchange_t *x)
 {
-    u_char      *p;
-    size_t       len;
-    mg_str_t     name;
-    ngx_str_t    path;
-    uintptr_t    escape, escape_name;
+    u_char     *p;
+    size_t      len;
+    mg_str_t    name;
+    ngx_str_t   path;
+    uintptr_t   escape, escape_name;
 
     path = x->path;
     name = mg_str_null;

@@ -7,16 +7,37 @@
  * worker are in one queue, so that one that ends at once (TERM) can still
  * record what its requests have come to.
  *
+ * An exchange and its reader are 5 KB, more than a pool gives away: they are
+ * a slot of the worker's own, which the cleanup puts aside for the next
+ * request.  No more are kept than were ever in use at once, and at most
+ * NGX_HTTP_MODEL_EXCHANGE_KEEP.
+ *
  * Event loop only.
  */
 
 #include "http/ngx_http_model_secrets.h"
 
 
+#define NGX_HTTP_MODEL_EXCHANGE_KEEP   256
+
+
+typedef struct {
+    ngx_http_model_exchange_t        exchange;   /* the first member */
+    mg_usage_reader_t                reader;
+} ngx_http_model_exchange_slot_t;
+
+
 static void ngx_http_model_exchange_cleanup(void *data);
+static ngx_http_model_exchange_t *ngx_http_model_exchange_alloc(
+    ngx_log_t *log);
+static void ngx_http_model_exchange_free(ngx_http_model_exchange_t *x);
 
 
 static ngx_queue_t  ngx_http_model_exchanges;
+
+/* Slots that wait for a request. */
+static ngx_queue_t  ngx_http_model_exchanges_idle;
+static ngx_uint_t   ngx_http_model_exchanges_kept;
 
 
 ngx_http_model_exchange_t *
@@ -46,27 +67,42 @@ ngx_http_model_exchange_create(ngx_http_request_t *r)
     ngx_pool_cleanup_t         *cln;
     ngx_http_model_exchange_t  *x;
 
-    cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_http_model_exchange_t));
+    cln = ngx_pool_cleanup_add(r->pool, 0);
     if (cln == NULL) {
         return NULL;
     }
 
-    x = cln->data;
+    if (ngx_http_model_exchanges.next == NULL) {
+        ngx_queue_init(&ngx_http_model_exchanges);
+        ngx_queue_init(&ngx_http_model_exchanges_idle);
+    }
+
+    x = ngx_http_model_exchange_alloc(r->connection->log);
+    if (x == NULL) {
+        return NULL;
+    }
+
+    cln->handler = ngx_http_model_exchange_cleanup;
+    cln->data = x;
+
     ngx_memzero(x, sizeof(ngx_http_model_exchange_t));
 
     x->request = r;
     x->bucket = -1;
     x->ttft_us = -1;
 
-    if (ngx_http_model_exchanges.next == NULL) {
-        ngx_queue_init(&ngx_http_model_exchanges);
-    }
-
     ngx_queue_insert_tail(&ngx_http_model_exchanges, &x->queue);
 
-    cln->handler = ngx_http_model_exchange_cleanup;
-
     return x;
+}
+
+
+mg_usage_reader_t *
+ngx_http_model_exchange_reader(ngx_http_model_exchange_t *x)
+{
+    x->reader = &((ngx_http_model_exchange_slot_t *) x)->reader;
+
+    return x->reader;
 }
 
 
@@ -102,4 +138,37 @@ ngx_http_model_exchange_cleanup(void *data)
     if (x->secrets) {
         ngx_http_model_secrets_release(x->secrets);
     }
+
+    ngx_http_model_exchange_free(x);
+}
+
+
+static ngx_http_model_exchange_t *
+ngx_http_model_exchange_alloc(ngx_log_t *log)
+{
+    ngx_queue_t  *q;
+
+    if (ngx_queue_empty(&ngx_http_model_exchanges_idle)) {
+        return ngx_alloc(sizeof(ngx_http_model_exchange_slot_t), log);
+    }
+
+    q = ngx_queue_head(&ngx_http_model_exchanges_idle);
+
+    ngx_queue_remove(q);
+    ngx_http_model_exchanges_kept--;
+
+    return ngx_queue_data(q, ngx_http_model_exchange_t, queue);
+}
+
+
+static void
+ngx_http_model_exchange_free(ngx_http_model_exchange_t *x)
+{
+    if (ngx_http_model_exchanges_kept == NGX_HTTP_MODEL_EXCHANGE_KEEP) {
+        ngx_free(x);
+        return;
+    }
+
+    ngx_queue_insert_head(&ngx_http_model_exchanges_idle, &x->queue);
+    ngx_http_model_exchanges_kept++;
 }

@@ -76,6 +76,10 @@ ngx_http_model_exchange_t *ngx_http_model_exchange_get(ngx_http_request_t *r);
 ngx_http_model_exchange_t *ngx_http_model_exchange_create(
     ngx_http_request_t *r);
 
+/* Makes x->reader, once: room for it comes with the exchange. */
+mg_usage_reader_t *ngx_http_model_exchange_reader(
+    ngx_http_model_exchange_t *x);
+
 /* All exchanges of this worker whose requests are not freed yet. */
 void ngx_http_model_exchange_each(
     void (*handler)(ngx_http_model_exchange_t *x));

@@ -13,8 +13,14 @@
  * Event loop; the flag is read by pool threads.
  */
 
+#include <sys/resource.h>
+
 #include "http/ngx_http_model_core.h"
 #include "job/mg_engine.h"
+
+
+#define NGX_HTTP_MODEL_JOB_TELL   60       /* s between lines of the log */
+#define NGX_HTTP_MODEL_JOB_NICE   5        /* added to the thread's own */
 
 
 typedef struct {
@@ -27,6 +33,7 @@ typedef struct {
     ngx_uint_t               concurrency;
     ngx_uint_t               running;
     ngx_uint_t               kicks;
+    time_t                   told;         /* when a failure was logged */
     int                      hand_over;    /* atomic */
 } ngx_http_model_job_runners_t;
 
@@ -155,7 +162,18 @@ ngx_http_model_job_work(ngx_http_model_task_t *t)
 {
     ngx_http_model_job_run_t  *run;
 
+    static __thread unsigned  nice;
+
     run = t->data;
+
+    /* Linux: of this thread alone, so that the event loop wins the core */
+
+    if (!nice) {
+        nice = 1;
+        (void) setpriority(PRIO_PROCESS, 0,
+                           getpriority(PRIO_PROCESS, 0)
+                           + NGX_HTTP_MODEL_JOB_NICE);
+    }
 
     run->rc = mg_engine_step(ngx_http_model_env(),
                              &ngx_http_model_job_runners.hand_over,
@@ -189,10 +207,15 @@ ngx_http_model_job_done(ngx_http_model_task_t *t, ngx_http_request_t *r)
 
     default:
 
-        /* the keeper kicks when the database is back */
+        /* the keeper kicks when the database is back, and logs that */
 
-        ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
-                      "model: jobs wait: %s", run->error.message);
+        if (run->error.kind != MG_E_UNAVAILABLE
+            && ngx_time() - js->told >= NGX_HTTP_MODEL_JOB_TELL)
+        {
+            js->told = ngx_time();
+            ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                          "model: jobs wait: %s", run->error.message);
+        }
     }
 
     return NGX_OK;

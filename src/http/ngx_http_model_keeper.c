@@ -220,6 +220,7 @@ static ngx_int_t
 ngx_http_model_keeper_done(ngx_http_model_task_t *t, ngx_http_request_t *r)
 {
     mg_env_t                      *env;
+    ngx_msec_t                     delay;
     ngx_http_model_keeper_t       *k;
     ngx_http_model_keeper_step_t  *step;
 
@@ -249,8 +250,14 @@ ngx_http_model_keeper_done(ngx_http_model_task_t *t, ngx_http_request_t *r)
         ngx_http_model_hook_run(NGX_HTTP_MODEL_HOOK_JOBS);
     }
 
-    ngx_http_model_keeper_arm(k, k->rung ? NGX_HTTP_MODEL_KEEPER_BURST
-                                         : NGX_HTTP_MODEL_KEEPER_STEP);
+    delay = k->rung ? NGX_HTTP_MODEL_KEEPER_BURST
+                    : NGX_HTTP_MODEL_KEEPER_STEP;
+
+    if (k->keep.again_ms && k->keep.again_ms < delay) {
+        delay = k->keep.again_ms;
+    }
+
+    ngx_http_model_keeper_arm(k, delay);
 
     return NGX_OK;
 }

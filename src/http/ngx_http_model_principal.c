@@ -6,7 +6,7 @@
  * the next file is mapped.  Hashing is the dearest part of it, so a worker
  * remembers which digest a token had:
  *
- *     slot = two keyed SipHashes of the token (128 bits) -> SHA-256
+ *     slot = a keyed SipHash of the token (128 bits) -> SHA-256
  *
  * under a random key of its own; neither tokens nor anything that a token
  * could be guessed from stay in memory.  The verdict itself is never
@@ -15,6 +15,9 @@
  * Event loop only.
  */
 
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
 #include "base/mg_hash.h"
 #include "http/ngx_http_model_core.h"
 #include "snapshot/mg_snap_routing.h"
@@ -31,7 +34,7 @@ typedef struct {
 
 
 typedef struct {
-    uint8_t                      key[2][16];
+    uint8_t                      key[16];
     ngx_http_model_digest_t      slots[NGX_HTTP_MODEL_TOKEN_SLOTS];
     unsigned                     keyed:1;
 } ngx_http_model_digests_t;
@@ -289,7 +292,7 @@ failed:
 static void
 ngx_http_model_principal_digest(ngx_str_t *token, uint8_t *out)
 {
-    uint64_t                   a, b;
+    uint64_t                   h[2];
     ngx_http_model_digest_t   *slot;
     ngx_http_model_digests_t  *all;
 
@@ -304,15 +307,14 @@ ngx_http_model_principal_digest(ngx_str_t *token, uint8_t *out)
         all->keyed = 1;
     }
 
-    a = mg_siphash(all->key[0], token->data, token->len);
-    b = mg_siphash(all->key[1], token->data, token->len);
+    mg_siphash128(all->key, token->data, token->len, h);
 
-    slot = &all->slots[a & (NGX_HTTP_MODEL_TOKEN_SLOTS - 1)];
+    slot = &all->slots[h[0] & (NGX_HTTP_MODEL_TOKEN_SLOTS - 1)];
 
-    if (slot->hash[0] != a || slot->hash[1] != b) {
+    if (slot->hash[0] != h[0] || slot->hash[1] != h[1]) {
         mg_sha256(mg_str_n((char *) token->data, token->len), slot->sha256);
-        slot->hash[0] = a;
-        slot->hash[1] = b;
+        slot->hash[0] = h[0];
+        slot->hash[1] = h[1];
     }
 
     ngx_memcpy(out, slot->sha256, 32);

@@ -278,6 +278,7 @@ ngx_http_model_recorder_add(const mg_record_t *record)
     } else {
         mg_record_encode(record, p);
         mg_ring_commit(w->ring, size);
+        mg_ring_warm(w->ring, size);
     }
 
     if (w->flushing || w->closed) {

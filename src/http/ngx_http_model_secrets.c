@@ -6,6 +6,10 @@
  * Authorization, of which the bare key is the end.
  */
 
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
 #include <sys/mman.h>
 
 #include "base/mg_uri.h"

@@ -17,6 +17,9 @@
  * Event loop, but for the scan of a file.
  */
 
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
 #include "base/mg_scan.h"
 #include "http/ngx_http_model_choice.h"
 

@@ -15,6 +15,9 @@
  * Event loop only.
  */
 
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
 #include "base/mg_uri.h"
 #include "http/ngx_http_model_core.h"
 #include "http/ngx_http_model_exchange.h"
@@ -103,9 +106,7 @@ ngx_http_model_tap_header_filter(ngx_http_request_t *r)
                                mg_member_role_names[x->served.role]);
     }
 
-    ngx_http_model_tap_add(r, "X-Inference-Id",
-                           mg_str_n((char *) x->id_text.data,
-                                    x->id_text.len));
+    (void) ngx_http_model_answer_header(r, "X-Inference-Id", &x->id_text);
 
     /* a page that nginx made of a failure has another status */
 
@@ -213,15 +214,7 @@ ngx_http_model_tap_reader(ngx_http_request_t *r,
         return;
     }
 
-    if (x->reader == NULL) {
-        x->reader = ngx_palloc(r->pool, sizeof(mg_usage_reader_t));
-        if (x->reader == NULL) {
-            mg_metric_add(ngx_http_model_counters(), TAP_LOST, 1);
-            return;
-        }
-    }
-
-    mg_usage_init(x->reader, known->format);
+    mg_usage_init(ngx_http_model_exchange_reader(x), known->format);
 
     r->filter_need_in_memory = 1;
 }

@@ -42,7 +42,6 @@ typedef struct {
     unsigned         slot;
     mg_record_t     *records;      /* MG_FLUSH_RECORDS of them */
     unsigned         n;
-    mg_buf_t         bytes;        /* the same records in wire form */
     uint64_t         stored;
     uint64_t         refused;
 } mg_flush_t;
@@ -233,8 +232,6 @@ mg_flush_begin(mg_flush_t *f, const mg_env_t *env, unsigned slot,
     f->stored = 0;
     f->refused = 0;
 
-    mg_buf_init(&f->bytes, 0);
-
     f->records = malloc(MG_FLUSH_RECORDS * sizeof(mg_record_t));
 
     if (f->records == NULL) {
@@ -251,7 +248,6 @@ static void
 mg_flush_end(mg_flush_t *f)
 {
     free(f->records);
-    mg_buf_free(&f->bytes);
 }
 
 
@@ -265,7 +261,6 @@ mg_flush_take(mg_flush_t *f, const mg_ring_t *ring, uint64_t *cursor)
     unsigned  lost;
 
     f->n = 0;
-    f->bytes.len = 0;
     lost = 0;
 
     *cursor = mg_ring_begin(ring);
@@ -279,7 +274,6 @@ mg_flush_take(mg_flush_t *f, const mg_ring_t *ring, uint64_t *cursor)
             continue;
         }
 
-        mg_buf_str(&f->bytes, s);
         f->n++;
     }
 
@@ -414,20 +408,30 @@ mg_flush_refuse(mg_flush_t *f, const mg_record_t *r, unsigned n,
 static int
 mg_flush_spool(mg_flush_t *f, mg_error_t *e)
 {
-    if (f->bytes.failed) {
-        return mg_error_set(e, MG_E_INTERNAL, NULL,
-                            "out of memory for the spool");
+    int       rc;
+    unsigned  i;
+    mg_buf_t  bytes;
+    uint64_t  wire[MG_RECORD_SIZE_MAX / 8];
+
+    mg_buf_init(&bytes, 0);
+
+    for (i = 0; i < f->n; i++) {
+        mg_record_encode(&f->records[i], wire);
+        mg_buf_add(&bytes, wire, mg_record_size(&f->records[i]));
     }
 
-    if (mg_flush_append(f->env, f->slot, "rec", mg_buf_view(&f->bytes), e)
-        != MG_OK)
-    {
-        return MG_ERROR;
+    rc = bytes.failed ? mg_error_set(e, MG_E_INTERNAL, NULL,
+                                     "out of memory for the spool")
+                      : mg_flush_append(f->env, f->slot, "rec",
+                                        mg_buf_view(&bytes), e);
+
+    mg_buf_free(&bytes);
+
+    if (rc == MG_OK) {
+        mg_metric_add(f->env->metrics, RECORDS_SPOOLED, f->n);
     }
 
-    mg_metric_add(f->env->metrics, RECORDS_SPOOLED, f->n);
-
-    return MG_OK;
+    return rc;
 }
 
 

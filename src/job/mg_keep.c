@@ -27,7 +27,7 @@
 static int mg_keep_round(const mg_env_t *env, mg_keep_t *k, mg_pg_t *db,
     const int *cancel, mg_error_t *e);
 static int mg_keep_rest(const mg_env_t *env, mg_keep_t *k, mg_pg_t *db,
-    const mg_generations_t *g, const int *cancel, mg_error_t *e);
+    mg_generations_t *g, const int *cancel, mg_error_t *e);
 static int mg_keep_sync(const mg_env_t *env, mg_keep_t *k, mg_pg_t *db,
     mg_error_t *e);
 static int mg_keep_history(const mg_env_t *env, mg_keep_t *k, mg_pg_t *db,
@@ -77,6 +77,7 @@ mg_keep_step(const mg_env_t *env, mg_keep_t *k, const int *cancel,
     mg_pg_t  *db;
 
     k->jobs_waiting = 0;
+    k->again_ms = 0;
 
     if (env->db == NULL) {
         mg_keep_phase(env, k);
@@ -141,9 +142,22 @@ mg_keep_round(const mg_env_t *env, mg_keep_t *k, mg_pg_t *db,
 
 static int
 mg_keep_rest(const mg_env_t *env, mg_keep_t *k, mg_pg_t *db,
-    const mg_generations_t *g, const int *cancel, mg_error_t *e)
+    mg_generations_t *g, const int *cancel, mg_error_t *e)
 {
-    int  waiting;
+    int       waiting;
+    unsigned  synced;
+
+    synced = k->synced;
+
+    if (mg_keep_sync(env, k, db, e) != MG_OK) {
+        return MG_ERROR;
+    }
+
+    /* ready is who has published what the first sync has brought */
+
+    if (k->synced != synced && mg_store_generations(db, g, e) != MG_OK) {
+        return MG_ERROR;
+    }
 
     if (mg_keep_publish(env, k, db, MG_KEEP_CATALOG, g->catalog, cancel, e)
         != MG_OK
@@ -159,7 +173,6 @@ mg_keep_rest(const mg_env_t *env, mg_keep_t *k, mg_pg_t *db,
     }
 
     if (mg_keep_names(env, k, db, cancel, e) != MG_OK
-        || mg_keep_sync(env, k, db, e) != MG_OK
         || mg_keep_partitions(env, k, db, e) != MG_OK
         || mg_store_job_waiting(db, &waiting, e) != MG_OK)
     {

@@ -24,12 +24,15 @@ typedef struct {
     int64_t    names_us;                /* backends resolved last */
     int64_t    history_us;              /* last look at the syncs */
     int64_t    told_us;                 /* an error was logged */
+    int64_t    catalog_us;              /* catalog renewed last */
     int64_t    failed_us[MG_KEEP_KINDS];
     uint64_t   tried[MG_KEEP_KINDS];    /* generation that failed to build */
     unsigned   named:1;                 /* backends have host names */
     unsigned   synced:1;                /* a sync has completed or ended */
     unsigned   sync_asked:1;
     unsigned   jobs_waiting:1;          /* out: claimable jobs were seen */
+    unsigned   again_ms;                /* out: a change waits, do the next
+                                           round in so many; 0: none */
     unsigned   unresolved;              /* backends whose name did not
                                            resolve */
     char       sync_job[40];            /* id of the first sync */

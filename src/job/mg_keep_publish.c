@@ -36,6 +36,12 @@
 #define MG_KEEP_NAMES_FAST    (5 * MG_KEEP_SECOND)    /* some are missing */
 #define MG_KEEP_LOCK_MS       3000
 
+/*
+ * Between two catalogs.  A validation changes a few models four times a
+ * second, and each change costs a build of the whole.
+ */
+#define MG_KEEP_PAUSE         (MG_KEEP_SECOND / 2)
+
 
 /* A builder of either kind, and its image. */
 typedef struct {
@@ -62,6 +68,7 @@ typedef struct {
 } mg_keep_kind_t;
 
 
+static int mg_keep_waits(const mg_env_t *env, mg_keep_t *k, unsigned i);
 static int mg_keep_renew(const mg_env_t *env, mg_keep_t *k, mg_pg_t *db,
     unsigned i, mg_error_t *e);
 static int mg_keep_fetch(const mg_env_t *env, unsigned i, uint64_t wanted,
@@ -149,6 +156,10 @@ mg_keep_publish(const mg_env_t *env, mg_keep_t *k, mg_pg_t *db, unsigned i,
         return MG_OK;
     }
 
+    if (mg_keep_waits(env, k, i)) {
+        return MG_OK;
+    }
+
     fd = mg_keep_lock(env, cancel, &why);
 
     if (fd == -1) {
@@ -186,6 +197,32 @@ mg_keep_publish(const mg_env_t *env, mg_keep_t *k, mg_pg_t *db, unsigned i,
     }
 
     return MG_OK;
+}
+
+
+/* 1: the last catalog is too young, the next one comes with a later round. */
+
+static int
+mg_keep_waits(const mg_env_t *env, mg_keep_t *k, unsigned i)
+{
+    int64_t  rest;
+
+    if (i != MG_KEEP_CATALOG
+        || k->catalog_us == 0
+        || mg_word_get(env->state->phase) != MG_PHASE_READY)
+    {
+        return 0;
+    }
+
+    rest = k->catalog_us + MG_KEEP_PAUSE - mg_mono_us();
+
+    if (rest <= 0) {
+        return 0;
+    }
+
+    k->again_ms = (unsigned) (rest / 1000) + 1;
+
+    return 1;
 }
 
 
@@ -231,6 +268,9 @@ mg_keep_renew(const mg_env_t *env, mg_keep_t *k, mg_pg_t *db, unsigned i,
 
     if (i == MG_KEEP_ROUTING) {
         k->names_us = mg_mono_us();
+
+    } else {
+        k->catalog_us = mg_mono_us();
     }
 
     /* look at once whether it was a sync */

@@ -30,6 +30,9 @@
 
 #define MG_PROBE_CARRY_US       1000000
 
+/* Fewer bytes of a key than this at the end of a message tell nothing. */
+#define MG_PROBE_TAIL_MIN       4
+
 #define MG_PROBE_ANSWER_MAX     (256 * 1024)
 #define MG_PROBE_LIST_MAX       (16 * 1024 * 1024)
 
@@ -161,9 +164,9 @@ mg_str_t
 mg_probe_redact(mg_str_t text, mg_str_t secret, mg_arena_t *a)
 {
     char    *p;
-    size_t   i;
+    size_t   i, n;
 
-    if (secret.len == 0 || text.len < secret.len) {
+    if (secret.len == 0 || text.len == 0) {
         return text;
     }
 
@@ -177,6 +180,17 @@ mg_probe_redact(mg_str_t text, mg_str_t secret, mg_arena_t *a)
     for (i = 0; i + secret.len <= text.len; i++) {
         if (memcmp(p + i, secret.data, secret.len) == 0) {
             memset(p + i, '*', secret.len);
+        }
+    }
+
+    /* the adapter bounds a message without a thought of what it cuts */
+
+    n = text.len < secret.len ? text.len : secret.len - 1;
+
+    for ( /* void */ ; n >= MG_PROBE_TAIL_MIN; n--) {
+        if (memcmp(p + text.len - n, secret.data, n) == 0) {
+            memset(p + text.len - n, '*', n);
+            break;
         }
     }
 

@@ -75,7 +75,10 @@ int mg_probes_add_list(mg_probes_t *p);
  */
 int mg_probes_run(mg_probes_t *p, mg_error_t *e);
 
-/* Replaces every occurrence of the secret by asterisks, in the arena. */
+/*
+ * Replaces every occurrence of the secret by asterisks, in the arena; at
+ * the end of the text, which may have been cut, also its beginning.
+ */
 mg_str_t mg_probe_redact(mg_str_t text, mg_str_t secret, mg_arena_t *a);
 
 

@@ -199,6 +199,7 @@ mg_validate_add_extra(mg_validate_t *v)
 void
 mg_validate_listed(void *ctx, const mg_http_response_t *res)
 {
+    mg_str_t        words;
     unsigned        skipped;
     mg_error_t      e;
     mg_validate_t  *v = ctx;
@@ -219,7 +220,9 @@ mg_validate_listed(void *ctx, const mg_http_response_t *res)
                                  v, &skipped, &e)
         != MG_OK)
     {
-        mg_validate_reason(v, mg_str_z(e.message));
+        words = mg_arena_printf(v->run->arena, "the provider's list of "
+                                "models cannot be read: %s", e.message);
+        mg_validate_reason(v, words);
         return;
     }
 

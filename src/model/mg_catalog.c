@@ -245,7 +245,10 @@ mg_model_check(const mg_model_t *m, mg_error_t *e)
 }
 
 
-/* The id goes into response headers and paths: no controls, no blanks. */
+/*
+ * The id goes into response headers and paths: no control characters, and
+ * blanks, which real ids hold, only where no header loses them.
+ */
 
 static int
 mg_model_id_check(const mg_model_t *m, mg_error_t *e)
@@ -271,10 +274,12 @@ mg_model_id_check(const mg_model_t *m, mg_error_t *e)
     }
 
     for (i = 0; i < id.len; i++) {
-        if ((unsigned char) id.data[i] <= ' ' || id.data[i] == 0x7f) {
+        if ((unsigned char) id.data[i] < ' ' || id.data[i] == 0x7f
+            || (id.data[i] == ' ' && (i == n + 1 || i == id.len - 1)))
+        {
             return mg_error_set(e, MG_E_INVALID, "id",
-                                "id holds a blank or a control character at "
-                                "byte %zu; leave it out", i);
+                                "id holds a control character, or a blank at "
+                                "an end, at byte %zu; leave it out", i);
         }
     }
 

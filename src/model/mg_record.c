@@ -15,7 +15,7 @@
 #include "base/mg_hash.h"
 
 
-#define MG_RECORD_MAGIC    0x3252474d    /* "MGR2" */
+#define MG_RECORD_MAGIC    0x3352474d    /* "MGR3" */
 
 
 typedef struct {
@@ -60,8 +60,8 @@ _Static_assert(sizeof(mg_usage_t) == 64, "eight figures of usage");
 
 static size_t mg_record_cut(mg_str_t s, size_t room);
 static void mg_record_clean(char *out, const char *in, size_t len);
+static size_t mg_record_plain(char *out, const char *in, size_t len);
 static size_t mg_record_sequence(const uint8_t *p, size_t len);
-static uint64_t mg_record_checksum(const void *data, size_t len);
 
 
 void
@@ -147,8 +147,8 @@ mg_record_encode(const mg_record_t *r, void *out)
     }
 
     w->len = p - (char *) out;
-    w->checksum = mg_record_checksum((char *) out + MG_RECORD_HEAD,
-                                     w->len - MG_RECORD_HEAD);
+    w->checksum = mg_sum64((char *) out + MG_RECORD_HEAD,
+                           w->len - MG_RECORD_HEAD);
 }
 
 
@@ -183,8 +183,8 @@ mg_record_decode(const void *data, size_t len, mg_record_t *r, size_t *used)
         return MG_AGAIN;
     }
 
-    if (mg_record_checksum((const char *) data + MG_RECORD_HEAD,
-                           w.len - MG_RECORD_HEAD)
+    if (mg_sum64((const char *) data + MG_RECORD_HEAD,
+                 w.len - MG_RECORD_HEAD)
         != w.checksum)
     {
         return MG_ERROR;
@@ -274,7 +274,7 @@ mg_record_clean(char *out, const char *in, size_t len)
 
     p = (const uint8_t *) in;
 
-    for (i = 0; i < len; i += n) {
+    for (i = mg_record_plain(out, in, len); i < len; i += n) {
 
         if (p[i] >= 0x20 && p[i] < 0x7f) {
             out[i] = in[i];
@@ -292,6 +292,33 @@ mg_record_clean(char *out, const char *in, size_t len)
 
         memcpy(out + i, in + i, n);
     }
+}
+
+
+/* Copies printable ASCII, in steps of eight; how many bytes it was. */
+
+static size_t
+mg_record_plain(char *out, const char *in, size_t len)
+{
+    size_t    i;
+    uint64_t  x, odd;
+
+    for (i = 0; len - i >= 8; i += 8) {
+        memcpy(&x, in + i, 8);
+
+        /* the highest bit of a byte: is above 0x7e, or below 0x20 */
+
+        odd = x | (x + 0x0101010101010101ULL)
+              | ((x - 0x2020202020202020ULL) & ~x);
+
+        if (odd & 0x8080808080808080ULL) {
+            break;
+        }
+
+        memcpy(out + i, &x, 8);
+    }
+
+    return i;
 }
 
 
@@ -334,13 +361,4 @@ mg_record_sequence(const uint8_t *p, size_t len)
     }
 
     return n;
-}
-
-
-static uint64_t
-mg_record_checksum(const void *data, size_t len)
-{
-    static const uint8_t  key[16] = "model-record-sum";
-
-    return mg_siphash(key, data, len);
 }

@@ -21,6 +21,7 @@
 #define MG_RING_FILLER    0x46474d31    /* nothing up to the end of data */
 #define MG_RING_MIN       4096
 #define MG_RING_ALIGN     8
+#define MG_RING_LINE      64           /* of the processor's cache */
 
 
 typedef struct {
@@ -113,6 +114,27 @@ mg_ring_commit(mg_ring_t *r, size_t len)
 
     __atomic_fetch_add(&r->written, 1, __ATOMIC_RELAXED);
     __atomic_store_n(&r->head, r->head + mg_ring_space(len), __ATOMIC_RELEASE);
+}
+
+
+void
+mg_ring_warm(const mg_ring_t *r, size_t len)
+{
+    size_t       at, rest;
+    uint64_t     pos;
+    const char  *p;
+
+    pos = r->head & (r->size - 1);
+    rest = r->size - pos;
+    p = mg_ring_data(r) + pos;
+
+    if (len > rest) {
+        len = rest;
+    }
+
+    for (at = 0; at < len; at += MG_RING_LINE) {
+        __builtin_prefetch(p + at, 1);
+    }
 }
 
 

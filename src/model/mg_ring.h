@@ -45,6 +45,12 @@ void *mg_ring_reserve(mg_ring_t *r, size_t len);
 /* Publishes what was reserved. */
 void mg_ring_commit(mg_ring_t *r, size_t len);
 
+/*
+ * The writer has time before the next record: fetches the memory of its
+ * first len bytes, which went out of the cache since the last lap.
+ */
+void mg_ring_warm(const mg_ring_t *r, size_t len);
+
 /* Bytes waiting: a hint for the flusher. */
 uint64_t mg_ring_used(const mg_ring_t *r);
 

@@ -193,11 +193,9 @@ mg_tally_find(mg_tally_cell_t *cells, uint32_t n, const mg_tally_t *t)
     uint32_t          i, at;
     mg_tally_cell_t  *c;
 
-    static const uint8_t  key[16] = "model-tally-cell";
-
-    h = mg_siphash(key, t->group.data, t->group.len);
-    h = h * 31 + mg_siphash(key, t->variant.data, t->variant.len);
-    h = h * 31 + mg_siphash(key, t->role.data, t->role.len);
+    h = mg_sum64(t->group.data, t->group.len);
+    h = h * 31 + mg_sum64(t->variant.data, t->variant.len);
+    h = h * 31 + mg_sum64(t->role.data, t->role.len);
     h |= 1;
 
     for (i = 0; i < MG_TALLY_PROBES && i < n - 1; i++) {

@@ -20,6 +20,7 @@
 #include "model/mg_usage.h"
 
 #include "base/mg_error.h"
+#include "base/mg_skip.h"
 
 
 #define MG_USAGE_FIGURE_MAX    1000000000000000    /* of tokens: rubbish */
@@ -545,11 +546,21 @@ mg_usage_string(mg_usage_parser_t *ps, mg_str_t *s)
 
     s->data = ++ps->p;
 
-    while (ps->p < ps->end && *ps->p != '"') {
-        ps->p += (*ps->p == '\\') ? 2 : 1;
+    for ( ;; ) {
+        ps->p = mg_skip_string(ps->p, ps->end, 0);
+
+        if (ps->end - ps->p < 2) {
+            break;
+        }
+
+        if (*ps->p == '"') {
+            break;
+        }
+
+        ps->p += 2;
     }
 
-    if (ps->p >= ps->end) {
+    if (ps->p == ps->end || *ps->p != '"') {
         ps->p = ps->end;
         return MG_ERROR;
     }

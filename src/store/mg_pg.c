@@ -29,6 +29,7 @@
 #define MG_PG_HOLIDAY_US           1000000
 #define MG_PG_GRACE_MS             3000      /* beyond the server's time-out */
 #define MG_PG_KEYWORDS_MAX         64
+#define MG_PG_SETTINGS_MAX         1024
 
 
 struct mg_pg_pool_s {
@@ -52,6 +53,8 @@ static mg_pg_t *mg_pg_find(mg_pg_pool_t *p);
 static int mg_pg_open(mg_pg_t *c, mg_error_t *e);
 static void mg_pg_close(mg_pg_t *c);
 static void mg_pg_disown(mg_pg_pool_t *p);
+static void mg_pg_settings(const mg_pg_options_t *o,
+    const PQconninfoOption *user, char *out);
 static unsigned mg_pg_keywords(const PQconninfoOption *user,
     const char **keywords, const char **values, unsigned n);
 
@@ -395,10 +398,11 @@ mg_pg_disown(mg_pg_pool_t *p)
 PGconn *
 mg_pg_connect(const mg_pg_options_t *o, mg_error_t *e)
 {
-    char               options[320], timeout[16], words[256];
+    char               options[MG_PG_SETTINGS_MAX], timeout[16];
+    char               words[256];
     char              *error;
     PGconn            *conn;
-    unsigned           n, ms;
+    unsigned           n;
     const char        *keywords[MG_PG_KEYWORDS_MAX];
     const char        *values[MG_PG_KEYWORDS_MAX];
     PQconninfoOption  *user;
@@ -415,19 +419,11 @@ mg_pg_connect(const mg_pg_options_t *o, mg_error_t *e)
         return NULL;
     }
 
-    ms = o->statement_timeout_ms ? o->statement_timeout_ms
-                                 : MG_PG_STATEMENT_MS;
+    mg_pg_settings(o, user, options);
 
     (void) snprintf(timeout, sizeof(timeout), "%u",
                     o->connect_timeout_s ? o->connect_timeout_s
                                          : MG_PG_CONNECT_S);
-
-    (void) snprintf(options, sizeof(options),
-                    "-c statement_timeout=%u -c lock_timeout=%u "
-                    "-c idle_in_transaction_session_timeout=%u "
-                    "-c timezone=UTC -c datestyle=ISO "
-                    "-c bytea_output=hex -c client_min_messages=error",
-                    ms, ms / 2 + 1, ms * 2);
 
     n = 0;
 
@@ -468,6 +464,40 @@ mg_pg_connect(const mg_pg_options_t *o, mg_error_t *e)
     }
 
     return conn;
+}
+
+
+/*
+ * Settings of the session: the user's options, and ours behind them, since
+ * the last one counts.
+ */
+
+static void
+mg_pg_settings(const mg_pg_options_t *o, const PQconninfoOption *user,
+    char *out)
+{
+    unsigned     ms;
+    const char  *own;
+
+    own = "";
+
+    for ( /* void */ ; user->keyword; user++) {
+        if (user->val && strcmp(user->keyword, "options") == 0
+            && strlen(user->val) < MG_PG_SETTINGS_MAX / 2)
+        {
+            own = user->val;
+        }
+    }
+
+    ms = o->statement_timeout_ms ? o->statement_timeout_ms
+                                 : MG_PG_STATEMENT_MS;
+
+    (void) snprintf(out, MG_PG_SETTINGS_MAX,
+                    "%s -c statement_timeout=%u -c lock_timeout=%u "
+                    "-c idle_in_transaction_session_timeout=%u "
+                    "-c timezone=UTC -c datestyle=ISO "
+                    "-c bytea_output=hex -c client_min_messages=error",
+                    own, ms, ms / 2 + 1, ms * 2);
 }
 
 

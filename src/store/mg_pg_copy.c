@@ -18,6 +18,8 @@
 #define MG_PG_COPY_PIECE   (64 * 1024)
 
 
+static inline char *mg_pg_copy_room(mg_buf_t *b, size_t n);
+static inline size_t mg_pg_copy_plain(char *out, const char *in, size_t len);
 static void mg_pg_copy_null(mg_buf_t *b, int first);
 
 
@@ -118,63 +120,116 @@ mg_pg_copy_end(mg_pg_t *c, const char *error_text, mg_error_t *e)
 
 /* -- columns -- */
 
+/* mg_buf_reserve() without a call where there is room, as there mostly is. */
+
+static inline char *
+mg_pg_copy_room(mg_buf_t *b, size_t n)
+{
+    if (n <= b->size - b->len && b->data != NULL && !b->failed) {
+        return b->data + b->len;
+    }
+
+    return mg_buf_reserve(b, n);
+}
+
+
 static void
 mg_pg_copy_null(mg_buf_t *b, int first)
 {
-    if (first) {
-        mg_buf_add(b, "\\N", 2);
+    char  *p;
 
-    } else {
-        mg_buf_add(b, "\t\\N", 3);
+    p = mg_pg_copy_room(b, 3);
+
+    if (p == NULL) {
+        return;
     }
+
+    if (!first) {
+        *p++ = '\t';
+    }
+
+    *p++ = '\\';
+    *p++ = 'N';
+
+    b->len = (size_t) (p - b->data);
 }
 
 
 /*
- * Backslash and what would end a column or row is escaped.  Bytes that need
- * nothing are added in runs.
+ * Copies bytes that need no escape, in steps of eight: no control character
+ * and no backslash is among them.  Returns how many it was.
  */
+
+static inline size_t
+mg_pg_copy_plain(char *out, const char *in, size_t len)
+{
+    size_t    i;
+    uint64_t  x, slash, odd;
+
+    for (i = 0; len - i >= 8; i += 8) {
+        memcpy(&x, in + i, 8);
+
+        slash = x ^ 0x5c5c5c5c5c5c5c5cULL;
+        odd = ((x - 0x2020202020202020ULL) & ~x)
+              | ((slash - 0x0101010101010101ULL) & ~slash);
+
+        if (odd & 0x8080808080808080ULL) {
+            break;
+        }
+
+        memcpy(out + i, &x, 8);
+    }
+
+    return i;
+}
+
+
+/* Backslash and what would end a column or row is escaped. */
 
 void
 mg_pg_copy_str(mg_buf_t *b, int first, mg_str_t s)
 {
-    char         c, pair[2];
-    const char  *p, *end, *run;
+    char    c, *p;
+    size_t  i;
 
     if (s.data == NULL) {
         mg_pg_copy_null(b, first);
         return;
     }
 
-    if (!first) {
-        mg_buf_char(b, '\t');
+    p = mg_pg_copy_room(b, 1 + 2 * s.len);
+
+    if (p == NULL) {
+        return;
     }
 
-    pair[0] = '\\';
-    end = s.data + s.len;
-    run = s.data;
+    if (!first) {
+        *p++ = '\t';
+    }
 
-    for (p = s.data; p < end; p++) {
-        c = *p;
+    i = mg_pg_copy_plain(p, s.data, s.len);
+    p += i;
 
-        if (c != '\\' && c != '\n' && c != '\r' && c != '\t') {
-            continue;
+    for ( /* void */ ; i < s.len; i++) {
+        c = s.data[i];
+
+        if (c == '\\' || c == '\n' || c == '\r' || c == '\t') {
+            *p++ = '\\';
+            c = c == '\n' ? 'n' : c == '\r' ? 'r' : c == '\t' ? 't' : '\\';
         }
 
-        mg_buf_add(b, run, (size_t) (p - run));
-        pair[1] = c == '\n' ? 'n' : c == '\r' ? 'r' : c == '\t' ? 't' : '\\';
-        mg_buf_add(b, pair, 2);
-        run = p + 1;
+        *p++ = c;
     }
 
-    mg_buf_add(b, run, (size_t) (end - run));
+    b->len = (size_t) (p - b->data);
 }
 
 
 void
 mg_pg_copy_int(mg_buf_t *b, int first, int64_t n)
 {
-    char      text[24], *p;
+    char      text[24], *p, *to;
+    size_t    len;
     uint64_t  u;
 
     if (n == MG_UNKNOWN) {
@@ -198,7 +253,13 @@ mg_pg_copy_int(mg_buf_t *b, int first, int64_t n)
         *--p = '\t';
     }
 
-    mg_buf_add(b, p, (size_t) (text + sizeof(text) - p));
+    len = (size_t) (text + sizeof(text) - p);
+    to = mg_pg_copy_room(b, len);
+
+    if (to) {
+        memcpy(to, p, len);
+        b->len += len;
+    }
 }
 
 

@@ -10,7 +10,6 @@
 #include "store/mg_pg_local.h"
 
 #include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/mg_hash.h"
@@ -133,7 +132,7 @@ mg_pg_param_bytes(mg_pg_params_t *p, mg_str_t s)
 size_t
 mg_pg_time_text(int64_t us, char *out)
 {
-    size_t   len;
+    size_t   len, i;
     int64_t  rest;
 
     rest = us % 1000000;
@@ -148,7 +147,17 @@ mg_pg_time_text(int64_t us, char *out)
 
     len = len < 19 ? len : 19;
 
-    return len + (size_t) sprintf(out + len, ".%06ldZ", (long) rest);
+    out[len] = '.';
+
+    for (i = len + 6; i > len; i--) {
+        out[i] = (char) ('0' + rest % 10);
+        rest /= 10;
+    }
+
+    out[len + 7] = 'Z';
+    out[len + 8] = '\0';
+
+    return len + 8;
 }
 
 

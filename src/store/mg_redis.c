@@ -49,6 +49,7 @@ mg_redis_t *
 mg_redis_create(const char *address)
 {
     char        *colon;
+    size_t       n;
     mg_redis_t  *r;
 
     r = calloc(1, sizeof(mg_redis_t));
@@ -68,6 +69,13 @@ mg_redis_create(const char *address)
         if (colon) {
             *colon = '\0';
             r->port = atoi(colon + 1);
+        }
+
+        n = r->host ? strlen(r->host) : 0;
+
+        if (n > 2 && r->host[0] == '[' && r->host[n - 1] == ']') {
+            r->host[n - 1] = '\0';
+            memmove(r->host, r->host + 1, n - 1);
         }
     }
 

@@ -55,7 +55,7 @@ int mg_store_routing_read(mg_pg_t *c, mg_routing_builder_t **b,
     uint64_t *generation, unsigned *unresolved, mg_error_t *e);
 
 
-/* -- catalog sync (mg_store_sync.c); one transaction from begin to end -- */
+/* -- catalog sync (mg_store_sync.c); one transaction, at the commit -- */
 
 typedef struct {
     int64_t    added, changed, removed, unchanged, failed;
@@ -67,12 +67,16 @@ typedef struct mg_store_sync_s  mg_store_sync_t;
 
 /*
  * Takes the advisory lock of the source (MG_E_CONFLICT if another sync of
- * it runs), opens the transaction and the staging tables.
+ * it runs) and makes the staging tables.  No transaction is open while the
+ * source is read; c is in use until the commit or the abort.
  */
 mg_store_sync_t *mg_store_sync_begin(mg_pg_t *c, const char *source,
     mg_error_t *e);
 
-/* Staged by COPY; nothing is visible before the commit. */
+/*
+ * Staged by COPY; nothing is visible before the commit.  An entry that
+ * cannot be stored is counted as failed, here or at the commit.
+ */
 int mg_store_sync_provider(mg_store_sync_t *s, const mg_provider_t *p,
     mg_error_t *e);
 int mg_store_sync_model(mg_store_sync_t *s, const mg_model_t *m,
@@ -81,7 +85,9 @@ int mg_store_sync_model(mg_store_sync_t *s, const mg_model_t *m,
 /*
  * Compares, upserts what differs, marks vanished models of this source
  * inactive if complete != 0, never touches what was set by hand, writes
- * models_refresh_history, commits.  Frees s in every case.
+ * models_refresh_history, commits.  Frees s in every case.  counts->bytes
+ * and counts->failed (entries that never came here) are the caller's, the
+ * latter is added to; the others are set.
  */
 int mg_store_sync_commit(mg_store_sync_t *s, int complete, int64_t started_at,
     mg_sync_counts_t *counts, mg_error_t *e);
@@ -218,7 +224,10 @@ int mg_store_job_waiting(mg_pg_t *c, int *waiting, mg_error_t *e);
 int mg_store_job_heartbeat(mg_pg_t *c, const mg_job_t *j, const char *owner,
     int progress, int *cancel, mg_error_t *e);
 
-/* state: completed, failed, cancelled, or pending (hand-over). */
+/*
+ * state: completed, failed, cancelled, or pending (hand-over).  MG_DECLINED
+ * when the job is no longer ours.
+ */
 int mg_store_job_end(mg_pg_t *c, const mg_job_t *j, const char *owner,
     mg_job_state_e state, mg_str_t result, mg_str_t error, mg_error_t *e);
 
@@ -255,7 +264,9 @@ typedef struct {
 
 /*
  * The progress row and its job in one transaction.  MG_E_CONFLICT with v
- * filled with the running one.  only_failed: just what failed last time.
+ * filled with the running one.  only_failed: just what failed last time;
+ * MG_E_CONFLICT with v empty if nothing has.  v->total is the number of
+ * models known now; in the row it is 0 until the list is made.
  */
 int mg_store_validation_create(mg_pg_t *c, const mg_actor_t *who,
     mg_str_t provider, int only_failed, mg_arena_t *a, mg_validation_t *v,
@@ -292,7 +303,8 @@ int mg_store_validation_state(mg_pg_t *c, mg_str_t id, mg_job_state_e state,
 
 /*
  * Models that the provider lists: new ones are added (source: protocol),
- * known ones stay; makes the run's list of models to test.
+ * known ones stay; makes the run's list of models to test: every active
+ * model of the provider.
  */
 int mg_store_validation_discovered(mg_pg_t *c, mg_str_t id,
     const mg_model_t *models, unsigned n, mg_error_t *e);
@@ -303,7 +315,8 @@ int mg_store_validation_discovered(mg_pg_t *c, mg_str_t id,
 /*
  * COPY into the groups' tables, one transaction for all; on a duplicate key
  * once more through a temporary table that leaves out what is there.
- * Records are sorted by table inside.  *stored: rows written.
+ * Records are sorted by table inside; those whose table is gone are kept in
+ * inference_unassigned.  *stored: rows written.
  */
 int mg_store_records(mg_pg_t *c, const mg_record_t *records, unsigned n,
     uint64_t *stored, mg_error_t *e);

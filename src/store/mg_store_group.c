@@ -12,6 +12,7 @@
 
 #include "base/mg_crypt.h"
 #include "base/mg_jw.h"
+#include "store/mg_store_list.h"
 
 
 static int mg_group_load(mg_pg_t *c, mg_str_t org_id, mg_str_t ref, int lock,
@@ -54,47 +55,27 @@ int
 mg_store_group_list(mg_pg_t *c, mg_str_t org_id, mg_paging_t *paging,
     mg_arena_t *a, mg_group_t **groups, unsigned *n, mg_error_t *e)
 {
-    int              i, count;
-    mg_pg_rows_t    *r;
+    void            *array;
     mg_pg_params_t   p;
+
+    static const mg_store_list_t  list = {
+        "select count(*) from model.model_groups where org_id = $1",
+
+        MG_GROUP_SELECT "from model.model_groups g "
+        "where g.org_id = $1 order by g.name limit $2 offset $3",
+
+        sizeof(mg_group_t),
+        mg_group_row
+    };
 
     mg_pg_params_init(&p, a);
     mg_pg_param_str(&p, mg_store_org(org_id));
 
-    if (mg_pg_exec(c, "select count(*) from model.model_groups "
-                   "where org_id = $1", &p, &r, e) != MG_OK)
-    {
+    if (mg_store_list(c, &list, &p, paging, a, &array, n, e) != MG_OK) {
         return MG_ERROR;
     }
 
-    paging->total = (uint64_t) mg_pg_rows_int(r, 0, 0);
-    mg_pg_rows_free(r);
-
-    mg_store_page(&p, paging);
-
-    if (mg_pg_exec(c, MG_GROUP_SELECT "from model.model_groups g "
-                   "where g.org_id = $1 order by g.name limit $2 offset $3",
-                   &p, &r, e) != MG_OK)
-    {
-        return MG_ERROR;
-    }
-
-    count = mg_pg_rows_count(r);
-    *groups = mg_arena_alloc(a, (size_t) (count + 1) * sizeof(mg_group_t));
-
-    for (i = 0; *groups && i < count; i++) {
-        if (mg_group_row(r, i, a, &(*groups)[i]) != MG_OK) {
-            break;
-        }
-    }
-
-    mg_pg_rows_free(r);
-
-    if (*groups == NULL || i < count) {
-        return mg_store_memory(e);
-    }
-
-    *n = (unsigned) count;
+    *groups = array;
 
     return mg_group_read_members(c, a, *groups, *n, e);
 }

@@ -23,8 +23,10 @@ static int mg_group_range_cmp(const void *one, const void *two);
 
 
 int
-mg_group_row(const mg_pg_rows_t *r, int row, mg_arena_t *a, mg_group_t *g)
+mg_group_row(const mg_pg_rows_t *r, int row, mg_arena_t *a, void *out)
 {
+    mg_group_t  *g = out;
+
     int       i, n;
     mg_str_t  salt;
 

@@ -24,8 +24,7 @@
 
 
 /* One row without its members; MG_ERROR when the arena is full. */
-int mg_group_row(const mg_pg_rows_t *r, int row, mg_arena_t *a,
-    mg_group_t *g);
+int mg_group_row(const mg_pg_rows_t *r, int row, mg_arena_t *a, void *out);
 
 /* Reads the members of n groups and puts their ranges in order. */
 int mg_group_read_members(mg_pg_t *c, mg_arena_t *a, mg_group_t *groups,

@@ -10,6 +10,7 @@
  */
 
 #include "store/mg_store_job_row.h"
+#include "store/mg_store_list.h"
 
 
 /* A job may be claimed: it waits, or whoever had it is gone. */
@@ -46,6 +47,7 @@ mg_store_job_create(mg_pg_t *c, const mg_actor_t *who, const char *kind,
     /* what was in the way may have ended before it could be read */
 
     for (tries = 0; tries < 3; tries++) {
+        p.n = 5;
 
         if (mg_pg_exec(c, "insert into model.jobs "
                        "(org_id, kind, key, payload, token_id) "
@@ -66,12 +68,11 @@ mg_store_job_create(mg_pg_t *c, const mg_actor_t *who, const char *kind,
         }
 
         mg_pg_rows_free(r);
+        p.n = 3;
 
         if (mg_pg_exec(c, "select " MG_JOB_COLUMNS " from model.jobs "
                        "where org_id = $1 and kind = $2 and key = $3 "
-                       "and state in ('pending', 'in_progress') "
-                       "and $4::text is not null "
-                       "and ($5::text is null or true)", &p, &r, e)
+                       "and state in ('pending', 'in_progress')", &p, &r, e)
             != MG_OK)
         {
             return MG_ERROR;
@@ -322,48 +323,32 @@ mg_store_job_list(mg_pg_t *c, mg_str_t org_id, mg_str_t kind,
     mg_paging_t *paging, mg_arena_t *a, mg_job_t **rows, unsigned *n,
     mg_error_t *e)
 {
-    int              i, count;
-    mg_pg_rows_t    *r;
+    void            *array;
     mg_pg_params_t   p;
+
+    static const mg_store_list_t  list = {
+        "select count(*) from model.jobs where org_id = $1 "
+        "and ($2::text is null or kind = $2)",
+
+        "select " MG_JOB_COLUMNS " from model.jobs "
+        "where org_id = $1 and ($2::text is null or kind = $2) "
+        "order by created_at desc, id limit $3 offset $4",
+
+        sizeof(mg_job_t),
+        mg_job_row
+    };
 
     mg_pg_params_init(&p, a);
     mg_pg_param_str(&p, mg_store_org(org_id));
     mg_pg_param_str(&p, kind.len ? kind : mg_str_null);
 
-    if (mg_pg_exec(c, "select count(*) from model.jobs where org_id = $1 "
-                   "and ($2::text is null or kind = $2)", &p, &r, e)
-        != MG_OK)
-    {
+    if (mg_store_list(c, &list, &p, paging, a, &array, n, e) != MG_OK) {
         return MG_ERROR;
     }
 
-    paging->total = (uint64_t) mg_pg_rows_int(r, 0, 0);
-    mg_pg_rows_free(r);
+    *rows = array;
 
-    mg_store_page(&p, paging);
-
-    if (mg_pg_exec(c, "select " MG_JOB_COLUMNS " from model.jobs "
-                   "where org_id = $1 and ($2::text is null or kind = $2) "
-                   "order by created_at desc, id limit $3 offset $4",
-                   &p, &r, e)
-        != MG_OK)
-    {
-        return MG_ERROR;
-    }
-
-    count = mg_pg_rows_count(r);
-    *rows = mg_arena_alloc(a, (size_t) (count + 1) * sizeof(mg_job_t));
-
-    for (i = 0; *rows && i < count; i++) {
-        if (mg_job_row(r, i, a, &(*rows)[i]) != MG_OK) {
-            break;
-        }
-    }
-
-    mg_pg_rows_free(r);
-    *n = (unsigned) i;
-
-    return (*rows && i == count) ? MG_OK : mg_store_memory(e);
+    return MG_OK;
 }
 
 
@@ -409,8 +394,10 @@ mg_store_job_cancel(mg_pg_t *c, mg_str_t org_id, mg_str_t id, mg_arena_t *a,
 
 
 int
-mg_job_row(const mg_pg_rows_t *r, int row, mg_arena_t *a, mg_job_t *j)
+mg_job_row(const mg_pg_rows_t *r, int row, mg_arena_t *a, void *out)
 {
+    mg_job_t  *j = out;
+
     int  state;
 
     memset(j, 0, sizeof(mg_job_t));

@@ -21,7 +21,7 @@
 
 
 /* MG_ERROR when the arena is full. */
-int mg_job_row(const mg_pg_rows_t *r, int row, mg_arena_t *a, mg_job_t *j);
+int mg_job_row(const mg_pg_rows_t *r, int row, mg_arena_t *a, void *out);
 
 
 #endif /* MG_STORE_JOB_ROW_H */

@@ -9,7 +9,8 @@
  * table whose rows are inserted where there is none.  So is a batch for a
  * table that is gone: its records are kept in inference_unassigned.
  *
- * Rows are text in one buffer; nothing is allocated for a row.
+ * Rows are text in one buffer, sent and begun anew when it is full, so that
+ * it stays in the processor's cache; nothing is allocated for a row.
  *
  * Pool threads; blocks.
  */
@@ -19,8 +20,8 @@
 #include <stdlib.h>
 
 
-/* Bytes of a typical row. */
-#define MG_RECORD_ROW        640
+/* Bytes of rows that are gathered before they are sent. */
+#define MG_RECORD_ROWS       (64 * 1024)
 
 #define MG_RECORD_COLUMNS                                                     \
     "inference_id, created_at, org_id, group_id, group_name, "                \
@@ -103,7 +104,7 @@ mg_store_records(mg_pg_t *c, const mg_record_t *records, unsigned n,
     s.sorted = malloc(n * sizeof(mg_record_t *));
     s.arena = mg_arena_create(0);
     mg_buf_init(&s.rows, 0);
-    (void) mg_buf_reserve(&s.rows, (size_t) n * MG_RECORD_ROW);
+    (void) mg_buf_reserve(&s.rows, MG_RECORD_ROWS + MG_RECORD_SIZE_MAX);
 
     if (s.sorted == NULL || s.arena == NULL || s.rows.failed) {
         rc = mg_store_memory(&why);
@@ -114,7 +115,9 @@ mg_store_records(mg_pg_t *c, const mg_record_t *records, unsigned n,
             s.sorted[i] = &records[i];
         }
 
-        qsort(s.sorted, n, sizeof(mg_record_t *), mg_record_cmp);
+        if (mg_records_run(&s, 0) != n) {
+            qsort(s.sorted, n, sizeof(mg_record_t *), mg_record_cmp);
+        }
 
         rc = mg_records_fast(&s, &why);
         state = mg_pg_sqlstate(c);
@@ -268,23 +271,36 @@ mg_records_copy(mg_records_t *s, mg_str_t target, unsigned first,
     unsigned  i;
     mg_str_t  sql;
 
+    sql = mg_arena_printf(s->arena, "copy %.*s (" MG_RECORD_COLUMNS
+                          ") from stdin", MG_STR_ARG(target));
+
+    if (sql.data == NULL) {
+        return mg_store_memory(e);
+    }
+
+    if (mg_pg_copy_begin(s->c, sql.data, e) != MG_OK) {
+        return MG_ERROR;
+    }
+
     s->rows.len = 0;
 
     for (i = first; i < end; i++) {
         mg_record_row(&s->rows, s->sorted[i]);
-    }
 
-    sql = mg_arena_printf(s->arena, "copy %.*s (" MG_RECORD_COLUMNS
-                          ") from stdin", MG_STR_ARG(target));
+        if (s->rows.len < MG_RECORD_ROWS && i + 1 < end) {
+            continue;
+        }
 
-    if (s->rows.failed || sql.data == NULL) {
-        return mg_store_memory(e);
-    }
+        if (s->rows.failed) {
+            (void) mg_pg_copy_end(s->c, "out of memory", e);
+            return mg_store_memory(e);
+        }
 
-    if (mg_pg_copy_begin(s->c, sql.data, e) != MG_OK
-        || mg_pg_copy_data(s->c, mg_buf_view(&s->rows), e) != MG_OK)
-    {
-        return MG_ERROR;
+        if (mg_pg_copy_data(s->c, mg_buf_view(&s->rows), e) != MG_OK) {
+            return MG_ERROR;
+        }
+
+        s->rows.len = 0;
     }
 
     return mg_pg_copy_end(s->c, NULL, e);
@@ -309,7 +325,7 @@ mg_records_run(const mg_records_t *s, unsigned first)
 }
 
 
-/* By table, then in the order of their making. */
+/* By table, then in the order of their making; one table needs no order. */
 
 static int
 mg_record_cmp(const void *one, const void *two)

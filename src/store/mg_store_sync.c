@@ -27,6 +27,9 @@
 #define MG_SYNC_BATCH        (1024 * 1024)
 #define MG_SYNC_SOURCE_MAX   63
 
+/* Rows that one statement may write: it must not run into its time-out. */
+#define MG_SYNC_STEP         10000
+
 #define MG_SYNC_LOCK         "6006205313"
 
 /* Syncs fill the default organisation's catalog. */
@@ -42,7 +45,8 @@ typedef struct {
 
 typedef struct {
     mg_buf_t                rows;
-    int64_t                 staged;
+    int64_t                 seq;         /* of the last row */
+    int64_t                 staged;      /* rows in the stage */
     const mg_sync_table_t  *table;
 } mg_sync_stage_t;
 
@@ -73,12 +77,14 @@ static int mg_sync_apply(mg_store_sync_t *s, int complete, int64_t started_at,
 static int mg_sync_filter(mg_store_sync_t *s, int64_t *hidden, mg_error_t *e);
 static int mg_sync_by_hand(mg_store_sync_t *s, const mg_sync_table_t *t,
     mg_error_t *e);
-static int mg_sync_update(mg_store_sync_t *s, const mg_sync_table_t *t,
+static int mg_sync_update(mg_store_sync_t *s, const mg_sync_stage_t *st,
     int64_t *n, mg_error_t *e);
-static int mg_sync_insert(mg_store_sync_t *s, const mg_sync_table_t *t,
+static int mg_sync_insert(mg_store_sync_t *s, const mg_sync_stage_t *st,
     int64_t *n, mg_error_t *e);
 static int mg_sync_vanish(mg_store_sync_t *s, const mg_sync_table_t *t,
     int64_t *n, mg_error_t *e);
+static int mg_sync_steps(mg_store_sync_t *s, const mg_sync_stage_t *st,
+    mg_buf_t *sql, int64_t *n, mg_error_t *e);
 static int mg_sync_run(mg_store_sync_t *s, mg_buf_t *sql, int with_source,
     int64_t *n, mg_error_t *e);
 static int mg_sync_history(mg_pg_t *c, const char *source,
@@ -223,7 +229,8 @@ mg_store_sync_provider(mg_store_sync_t *s, const mg_provider_t *p,
 
     b = &s->providers.rows;
 
-    mg_pg_copy_int(b, 1, ++s->providers.staged);
+    mg_pg_copy_int(b, 1, ++s->providers.seq);
+    s->providers.staged++;
     mg_pg_copy_str(b, 0, row.id);
     mg_columns_copy(b, mg_provider_columns, &row, 1);
     mg_buf_char(b, '\n');
@@ -249,7 +256,8 @@ mg_store_sync_model(mg_store_sync_t *s, const mg_model_t *m, mg_error_t *e)
 
     b = &s->models.rows;
 
-    mg_pg_copy_int(b, 1, ++s->models.staged);
+    mg_pg_copy_int(b, 1, ++s->models.seq);
+    s->models.staged++;
     mg_pg_copy_str(b, 0, row.id);
     mg_columns_copy(b, mg_model_columns, &row, 1);
     mg_buf_char(b, '\n');
@@ -492,8 +500,8 @@ mg_sync_apply(mg_store_sync_t *s, int complete, int64_t started_at,
                               NULL, e)
            != MG_OK
         || mg_sync_by_hand(s, &mg_sync_providers, e) != MG_OK
-        || mg_sync_update(s, &mg_sync_providers, &changed, e) != MG_OK
-        || mg_sync_insert(s, &mg_sync_providers, &added, e) != MG_OK
+        || mg_sync_update(s, &s->providers, &changed, e) != MG_OK
+        || mg_sync_insert(s, &s->providers, &added, e) != MG_OK
         || (complete
             && mg_sync_vanish(s, &mg_sync_providers, &gone, e) != MG_OK))
     {
@@ -508,8 +516,8 @@ mg_sync_apply(mg_store_sync_t *s, int complete, int64_t started_at,
     if (mg_sync_run(s, &b, 0, NULL, e) != MG_OK
         || mg_sync_filter(s, &hidden, e) != MG_OK
         || mg_sync_by_hand(s, &mg_sync_models, e) != MG_OK
-        || mg_sync_update(s, &mg_sync_models, &counts->changed, e) != MG_OK
-        || mg_sync_insert(s, &mg_sync_models, &counts->added, e) != MG_OK
+        || mg_sync_update(s, &s->models, &counts->changed, e) != MG_OK
+        || mg_sync_insert(s, &s->models, &counts->added, e) != MG_OK
         || (complete
             && mg_sync_vanish(s, &mg_sync_models, &counts->removed, e)
                != MG_OK))
@@ -579,12 +587,14 @@ mg_sync_by_hand(mg_store_sync_t *s, const mg_sync_table_t *t, mg_error_t *e)
 
 
 static int
-mg_sync_update(mg_store_sync_t *s, const mg_sync_table_t *t, int64_t *n,
+mg_sync_update(mg_store_sync_t *s, const mg_sync_stage_t *st, int64_t *n,
     mg_error_t *e)
 {
-    int       models;
-    mg_buf_t  b;
+    int                     models;
+    mg_buf_t                b;
+    const mg_sync_table_t  *t;
 
+    t = st->table;
     models = (t == &mg_sync_models);
 
     mg_buf_init(&b, 0);
@@ -598,19 +608,21 @@ mg_sync_update(mg_store_sync_t *s, const mg_sync_table_t *t, int64_t *n,
     mg_columns_names(&b, t->columns, "t.", 1);
     mg_buf_z(&b, ") is distinct from (");
     mg_columns_names(&b, t->columns, "s.", 1);
-    mg_buf_z(&b, "))");
+    mg_buf_z(&b, ")) and s.seq > $2 and s.seq <= $3");
 
-    return mg_sync_run(s, &b, 1, n, e);
+    return mg_sync_steps(s, st, &b, n, e);
 }
 
 
 static int
-mg_sync_insert(mg_store_sync_t *s, const mg_sync_table_t *t, int64_t *n,
+mg_sync_insert(mg_store_sync_t *s, const mg_sync_stage_t *st, int64_t *n,
     mg_error_t *e)
 {
-    int       models;
-    mg_buf_t  b;
+    int                     models;
+    mg_buf_t                b;
+    const mg_sync_table_t  *t;
 
+    t = st->table;
     models = (t == &mg_sync_models);
 
     mg_buf_init(&b, 0);
@@ -622,9 +634,10 @@ mg_sync_insert(mg_store_sync_t *s, const mg_sync_table_t *t, int64_t *n,
     mg_columns_names(&b, t->columns, "s.", 1);
     mg_buf_printf(&b, " from %s s where not exists (select from %s t "
                   "where t.id = s.id and t.org_id = " MG_SYNC_ORG ") "
-                  "order by s.id", t->stage, t->target);
+                  "and s.seq > $2 and s.seq <= $3 order by s.id", t->stage,
+                  t->target);
 
-    return mg_sync_run(s, &b, 1, n, e);
+    return mg_sync_steps(s, st, &b, n, e);
 }
 
 
@@ -643,6 +656,45 @@ mg_sync_vanish(mg_store_sync_t *s, const mg_sync_table_t *t, int64_t *n,
                   t->stage);
 
     return mg_sync_run(s, &b, 1, n, e);
+}
+
+
+/* The statement for some thousand staged rows after the other. */
+
+static int
+mg_sync_steps(mg_store_sync_t *s, const mg_sync_stage_t *st, mg_buf_t *sql,
+    int64_t *n, mg_error_t *e)
+{
+    int              rc;
+    int64_t          seq;
+    mg_pg_rows_t    *rows;
+    mg_pg_params_t   p;
+
+    *n = 0;
+    rc = MG_OK;
+    mg_buf_char(sql, '\0');
+
+    if (sql->failed) {
+        rc = mg_store_memory(e);
+    }
+
+    for (seq = 0; rc == MG_OK && seq < st->seq; seq += MG_SYNC_STEP) {
+        mg_pg_params_init(&p, s->arena);
+        mg_pg_param_z(&p, s->source);
+        mg_pg_param_int(&p, seq);
+        mg_pg_param_int(&p, seq + MG_SYNC_STEP);
+
+        rc = mg_pg_exec_dynamic(s->c, sql->data, &p, &rows, e);
+
+        if (rc == MG_OK) {
+            *n += (int64_t) mg_pg_rows_affected(rows);
+            mg_pg_rows_free(rows);
+        }
+    }
+
+    mg_buf_free(sql);
+
+    return rc;
 }
 
 

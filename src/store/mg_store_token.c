@@ -8,6 +8,7 @@
  */
 
 #include "store/mg_store_column.h"
+#include "store/mg_store_list.h"
 
 
 #define MG_TOKEN_COLUMNS                                                      \
@@ -15,7 +16,7 @@
 
 
 static int mg_token_row(const mg_pg_rows_t *r, int row, mg_arena_t *a,
-    mg_token_row_t *t);
+    void *out);
 
 
 int
@@ -55,47 +56,31 @@ int
 mg_store_token_list(mg_pg_t *c, mg_str_t org_id, mg_paging_t *paging,
     mg_arena_t *a, mg_token_row_t **rows, unsigned *n, mg_error_t *e)
 {
-    int              i, count;
-    mg_pg_rows_t    *r;
+    void            *array;
     mg_pg_params_t   p;
+
+    static const mg_store_list_t  list = {
+        "select count(*) from model.api_tokens "
+        "where org_id = $1 and revoked_at is null",
+
+        "select " MG_TOKEN_COLUMNS " from model.api_tokens "
+        "where org_id = $1 and revoked_at is null "
+        "order by created_at desc, id limit $2 offset $3",
+
+        sizeof(mg_token_row_t),
+        mg_token_row
+    };
 
     mg_pg_params_init(&p, a);
     mg_pg_param_str(&p, mg_store_org(org_id));
 
-    if (mg_pg_exec(c, "select count(*) from model.api_tokens "
-                   "where org_id = $1 and revoked_at is null", &p, &r, e)
-        != MG_OK)
-    {
+    if (mg_store_list(c, &list, &p, paging, a, &array, n, e) != MG_OK) {
         return MG_ERROR;
     }
 
-    paging->total = (uint64_t) mg_pg_rows_int(r, 0, 0);
-    mg_pg_rows_free(r);
+    *rows = array;
 
-    mg_store_page(&p, paging);
-
-    if (mg_pg_exec(c, "select " MG_TOKEN_COLUMNS " from model.api_tokens "
-                   "where org_id = $1 and revoked_at is null "
-                   "order by created_at desc, id limit $2 offset $3",
-                   &p, &r, e)
-        != MG_OK)
-    {
-        return MG_ERROR;
-    }
-
-    count = mg_pg_rows_count(r);
-    *rows = mg_arena_alloc(a, (size_t) (count + 1) * sizeof(mg_token_row_t));
-
-    for (i = 0; *rows && i < count; i++) {
-        if (mg_token_row(r, i, a, &(*rows)[i]) != MG_OK) {
-            break;
-        }
-    }
-
-    mg_pg_rows_free(r);
-    *n = (unsigned) i;
-
-    return (*rows && i == count) ? MG_OK : mg_store_memory(e);
+    return MG_OK;
 }
 
 
@@ -137,9 +122,10 @@ mg_store_token_delete(mg_pg_t *c, const mg_actor_t *who, mg_str_t id,
 
 
 static int
-mg_token_row(const mg_pg_rows_t *r, int row, mg_arena_t *a,
-    mg_token_row_t *t)
+mg_token_row(const mg_pg_rows_t *r, int row, mg_arena_t *a, void *out)
 {
+    mg_token_row_t  *t = out;
+
     if (mg_column_str(r, row, 0, a, &t->id) != MG_OK
         || mg_column_str(r, row, 1, a, &t->name) != MG_OK)
     {

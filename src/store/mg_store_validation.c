@@ -16,6 +16,7 @@
 #include "store/mg_store_validation_row.h"
 
 #include "base/mg_jw.h"
+#include "store/mg_store_list.h"
 
 
 #define MG_VALIDATION_FROM                                                    \
@@ -35,9 +36,9 @@ static int mg_validation_known(mg_pg_t *c, mg_str_t org_id,
 static int mg_validation_running(mg_pg_t *c, mg_str_t org_id,
     mg_str_t provider, mg_arena_t *a, mg_validation_t *v, mg_error_t *e);
 static int mg_validation_row(const mg_pg_rows_t *r, int row, mg_arena_t *a,
-    mg_validation_t *v);
+    void *out);
 static int mg_validation_result_row(const mg_pg_rows_t *r, int row,
-    mg_arena_t *a, mg_validation_result_t *v);
+    mg_arena_t *a, void *out);
 
 
 /* -- creating -- */
@@ -372,48 +373,32 @@ mg_store_validation_list(mg_pg_t *c, mg_str_t org_id, mg_str_t provider,
     mg_paging_t *paging, mg_arena_t *a, mg_validation_t **rows, unsigned *n,
     mg_error_t *e)
 {
-    int              i, count;
-    mg_pg_rows_t    *r;
+    void            *array;
     mg_pg_params_t   p;
+
+    static const mg_store_list_t  list = {
+        "select count(*) " MG_VALIDATION_FROM
+        "where v.org_id = $1 and v.provider_id = $2",
+
+        "select " MG_VALIDATION_COLUMNS " " MG_VALIDATION_FROM
+        "where v.org_id = $1 and v.provider_id = $2 "
+        "order by v.created_at desc, v.id limit $3 offset $4",
+
+        sizeof(mg_validation_t),
+        mg_validation_row
+    };
 
     mg_pg_params_init(&p, a);
     mg_pg_param_str(&p, mg_store_org(org_id));
     mg_pg_param_str(&p, provider);
 
-    if (mg_pg_exec(c, "select count(*) " MG_VALIDATION_FROM
-                   "where v.org_id = $1 and v.provider_id = $2", &p, &r, e)
-        != MG_OK)
-    {
+    if (mg_store_list(c, &list, &p, paging, a, &array, n, e) != MG_OK) {
         return MG_ERROR;
     }
 
-    paging->total = (uint64_t) mg_pg_rows_int(r, 0, 0);
-    mg_pg_rows_free(r);
+    *rows = array;
 
-    mg_store_page(&p, paging);
-
-    if (mg_pg_exec(c, "select " MG_VALIDATION_COLUMNS " " MG_VALIDATION_FROM
-                   "where v.org_id = $1 and v.provider_id = $2 "
-                   "order by v.created_at desc, v.id limit $3 offset $4",
-                   &p, &r, e)
-        != MG_OK)
-    {
-        return MG_ERROR;
-    }
-
-    count = mg_pg_rows_count(r);
-    *rows = mg_arena_alloc(a, (size_t) (count + 1) * sizeof(mg_validation_t));
-
-    for (i = 0; *rows && i < count; i++) {
-        if (mg_validation_row(r, i, a, &(*rows)[i]) != MG_OK) {
-            break;
-        }
-    }
-
-    mg_pg_rows_free(r);
-    *n = (unsigned) i;
-
-    return (*rows && i == count) ? MG_OK : mg_store_memory(e);
+    return MG_OK;
 }
 
 
@@ -423,52 +408,33 @@ int
 mg_store_validation_results(mg_pg_t *c, mg_str_t id, mg_paging_t *paging,
     mg_arena_t *a, mg_validation_result_t **rows, unsigned *n, mg_error_t *e)
 {
-    int              i, count;
-    mg_pg_rows_t    *r;
+    void            *array;
     mg_pg_params_t   p;
+
+    static const mg_store_list_t  list = {
+        "select count(*) from model.ai_model_validation_results "
+        "where validation_id = $1 and available is not null",
+
+        "select model_id, available, latency_us, status_code, "
+        "error_class, error, tested_at "
+        "from model.ai_model_validation_results "
+        "where validation_id = $1 and available is not null "
+        "order by available, model_id limit $2 offset $3",
+
+        sizeof(mg_validation_result_t),
+        mg_validation_result_row
+    };
 
     mg_pg_params_init(&p, a);
     mg_pg_param_str(&p, id);
 
-    if (mg_pg_exec(c, "select count(*) "
-                   "from model.ai_model_validation_results "
-                   "where validation_id = $1 and available is not null",
-                   &p, &r, e)
-        != MG_OK)
-    {
+    if (mg_store_list(c, &list, &p, paging, a, &array, n, e) != MG_OK) {
         return MG_ERROR;
     }
 
-    paging->total = (uint64_t) mg_pg_rows_int(r, 0, 0);
-    mg_pg_rows_free(r);
+    *rows = array;
 
-    mg_store_page(&p, paging);
-
-    if (mg_pg_exec(c, "select model_id, available, latency_us, status_code, "
-                   "error_class, error, tested_at "
-                   "from model.ai_model_validation_results "
-                   "where validation_id = $1 and available is not null "
-                   "order by available, model_id limit $2 offset $3",
-                   &p, &r, e)
-        != MG_OK)
-    {
-        return MG_ERROR;
-    }
-
-    count = mg_pg_rows_count(r);
-    *rows = mg_arena_alloc(a, (size_t) (count + 1)
-                              * sizeof(mg_validation_result_t));
-
-    for (i = 0; *rows && i < count; i++) {
-        if (mg_validation_result_row(r, i, a, &(*rows)[i]) != MG_OK) {
-            break;
-        }
-    }
-
-    mg_pg_rows_free(r);
-    *n = (unsigned) i;
-
-    return (*rows && i == count) ? MG_OK : mg_store_memory(e);
+    return MG_OK;
 }
 
 
@@ -502,8 +468,10 @@ mg_store_validation_pending(mg_pg_t *c, mg_str_t id, mg_arena_t *a,
 
 static int
 mg_validation_row(const mg_pg_rows_t *r, int row, mg_arena_t *a,
-    mg_validation_t *v)
+    void *out)
 {
+    mg_validation_t  *v = out;
+
     int  state;
 
     memset(v, 0, sizeof(mg_validation_t));
@@ -535,8 +503,10 @@ mg_validation_row(const mg_pg_rows_t *r, int row, mg_arena_t *a,
 
 static int
 mg_validation_result_row(const mg_pg_rows_t *r, int row, mg_arena_t *a,
-    mg_validation_result_t *v)
+    void *out)
 {
+    mg_validation_result_t  *v = out;
+
     int64_t  n;
 
     memset(v, 0, sizeof(mg_validation_result_t));

@@ -251,6 +251,45 @@ test_lost(void)
 }
 
 
+/* A server that stops without closing anything. */
+
+static void
+test_stopped(void)
+{
+    pid_t            pid;
+    int64_t          start;
+    mg_pg_t         *c;
+    mg_error_t       e;
+    mg_pg_rows_t    *r;
+    mg_pg_pool_t    *p;
+    mg_pg_options_t  o;
+
+    o = db_options();
+    o.statement_timeout_ms = 100;
+    p = mg_pg_pool_create(&o);
+    c = mg_pg_checkout(p, &e);
+
+    (void) mg_pg_exec(c, "select pg_backend_pid()", NULL, &r, &e);
+    pid = (pid_t) mg_pg_rows_int(r, 0, 0);
+    mg_pg_rows_free(r);
+
+    if (kill(pid, SIGSTOP) != 0) {
+        diag("the server's processes are another user's: not stopped");
+
+    } else {
+        start = mg_mono_us();
+        ok(mg_pg_exec(c, "select 1", NULL, NULL, &e) == MG_ERROR,
+           "no answer comes");
+        is_int(e.kind, MG_E_UNAVAILABLE, "is unavailable");
+        ok(mg_mono_us() - start > 100000, "after the time-out");
+        (void) kill(pid, SIGCONT);
+    }
+
+    mg_pg_release(c);
+    mg_pg_pool_destroy(p);
+}
+
+
 /* Every change is heard once however many statements it has. */
 
 static void
@@ -299,6 +338,7 @@ main(void)
     test_copy();
     test_pool();
     test_lost();
+    test_stopped();
     test_listen();
 
     return db_done();

@@ -301,7 +301,7 @@ test_entries(void)
         (void) mg_store_sync_model(s, &m, &db_error);
     }
 
-    db_model_init(&m, "small", "bad id");
+    db_model_init(&m, "small", "bad id ");
     (void) mg_store_sync_model(s, &m, &db_error);
     db_model_init(&m, "nobody", "orphan");
     (void) mg_store_sync_model(s, &m, &db_error);

@@ -25,16 +25,14 @@ repair(uint8_t *p, size_t size)
     uint32_t  len;
     uint64_t  sum;
 
-    static const uint8_t  key[16] = "model-record-sum";
-
     if (size < HEAD || size > MG_RECORD_SIZE_MAX) {
         return;
     }
 
     len = size;
-    sum = mg_siphash(key, p + HEAD, size - HEAD);
+    sum = mg_sum64(p + HEAD, size - HEAD);
 
-    memcpy(p, "MGR2", 4);
+    memcpy(p, "MGR3", 4);
     memcpy(p + 4, &len, 4);
     memcpy(p + 8, &sum, 8);
 }

@@ -50,6 +50,10 @@ my @all;
 # what a deployment has as a rule; a test replaces it by its own "server"
 
 our $locations = <<'END';
+        client_max_body_size 10m;
+        error_page 400 413 414 429 502 504 /model-error;
+        location = /model-error { internal; model_api; }
+
         location /v1/ {
             model_auth inference;
             model_split on;
@@ -57,7 +61,7 @@ our $locations = <<'END';
         }
 
         location = /v1/models { model_api; }
-        location /api/ { model_api; }
+        location /api/ { model_api; client_body_buffer_size 1m; }
         location = /health { model_api; }
         location = /metrics { model_api; }
 END
@@ -255,7 +259,9 @@ sub command {
 
     } elsif ($san eq 'native') {
         copy("$supp/lsan.supp", "$self->{dir}/lsan.supp");
-        push @env, 'ASAN_OPTIONS=detect_leaks=1:detect_odr_violation=0',
+        # nginx -t exits without freeing what it has read
+        my $leaks = grep({ $_ eq '-t' } @args) ? 0 : 1;
+        push @env, "ASAN_OPTIONS=detect_leaks=$leaks:detect_odr_violation=0",
              "LSAN_OPTIONS=suppressions=$self->{dir}/lsan.supp",
              'UBSAN_OPTIONS=print_stacktrace=1';
 
@@ -447,6 +453,9 @@ sub kill_all {
     waitpid $self->{pid}, 0;
     wait_until(sub { !grep { alive($_) } @pids });
     delete $self->{pid};
+
+    # nobody was left to unlink it, and nginx does not start where one lies
+    unlink $self->{socket};
 }
 
 

@@ -33,7 +33,7 @@ static const case_t  models[] = {
     { "{\"id\":\"/model\"}", "provider_id", "provider_id" },
     { "{\"id\":\"own/\"}", "id", "id" },
     { "{\"id\":\"Own/m\"}", "provider_id", "\"Own\"" },
-    { "{\"id\":\"own/a b\"}", "id", "blank" },
+    { "{\"id\":\"own/a \"}", "id", "blank" },
     { "{\"id\":\"own/a\\nb\"}", "id", "control character 0x0a" },
     { "{\"id\":\"own/a\\u0000\"}", "id", "control character 0x00" },
     { "{\"id\":\"own/m\",\"provider\":\"x\"}", "provider",

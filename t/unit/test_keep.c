@@ -36,6 +36,7 @@ static int               waiting;
 static int               fails;          /* builds */
 static const char       *base_url;       /* of the one provider */
 static mg_job_state_e    sync_state;
+static int               sync_lands;     /* when it is asked about next */
 static int               history;        /* a completed sync is there */
 static unsigned          asked;          /* syncs */
 static unsigned          builds;
@@ -187,6 +188,14 @@ mg_store_job_get(mg_pg_t *c, mg_str_t org_id, mg_str_t id, mg_arena_t *a,
     (void) e;
 
     ok(id.len == 36, "it asks for the job that it knows");
+
+    if (sync_lands) {
+        sync_state = MG_JOB_COMPLETED;
+        models = 2;
+        generations.catalog++;
+        sync_lands = 0;
+    }
+
     j->state = sync_state;
     j->progress = 50;
 
@@ -302,13 +311,23 @@ start(void)
 
 
 static int
-step(void)
+step_at_once(void)
 {
     int         cancel;
     mg_error_t  e;
 
     cancel = 0;
     return mg_keep_step(&env, &keep, &cancel, &e);
+}
+
+
+/* A round when the last catalog is old enough for the next. */
+
+static int
+step(void)
+{
+    keep.catalog_us = 0;
+    return step_at_once();
 }
 
 
@@ -380,6 +399,40 @@ test_first_start(void)
     is_int(step(), MG_OK, "a database that was restored");
     is_uint(state.catalog_generation, 9, "is the truth");
     like(last_log, "restored", "with a line in the log");
+}
+
+
+/* Changes that come fast share builds, a lone one does not wait. */
+
+static void
+test_pause(void)
+{
+    begin(1);
+    state.phase = MG_PHASE_READY;
+    generations.catalog++;
+
+    is_int(step(), MG_OK, "a change after a while");
+    is_int(builds, 1, "is built at once");
+    is_uint(keep.again_ms, 0, "nothing waits");
+
+    generations.catalog++;
+    generations.routing++;
+    is_int(step_at_once(), MG_OK, "another change right after it");
+    is_int(builds, 2, "only routing is built");
+    is_uint(state.routing_generation, generations.routing, "with its change");
+    ok(keep.again_ms > 0 && keep.again_ms <= 501,
+       "the catalog waits for a round in %u ms", keep.again_ms);
+
+    generations.catalog++;
+    keep.catalog_us -= 500000;
+    is_int(step_at_once(), MG_OK, "half a second later");
+    is_int(builds, 3, "both changes are one build");
+    is_uint(state.catalog_generation, generations.catalog, "of the last");
+    is_uint(keep.again_ms, 0, "nothing waits any more");
+
+    generations.catalog = 9;
+    (void) step();
+    state.phase = MG_PHASE_FINALIZING;
 }
 
 
@@ -590,6 +643,21 @@ test_first_sync(void)
     is_uint(state.last_sync_us, 77, "and the time of the sync");
     is_int(state.phase, MG_PHASE_FINALIZING, "finalizing");
 
+    /* its commit comes after the generations were read */
+
+    begin(0);
+    models = 0;
+    history = 0;
+    generations.catalog++;
+    sync_state = MG_JOB_IN_PROGRESS;
+    env.catalog_source = "/nowhere/models.json";
+    is_int(start(), MG_OK, "one more start");
+    is_int(step_at_once(), MG_OK, "a sync");
+    sync_lands = 1;
+    is_int(step_at_once(), MG_OK, "it ends in the middle of a round");
+    is_int(state.phase, MG_PHASE_FINALIZING, "finalizing");
+    is_uint(state.catalog_models, 2, "with its models");
+
     begin(0);
     models = 0;
     history = 0;
@@ -628,6 +696,7 @@ main(void)
     }
 
     test_first_start();
+    test_pause();
     test_away();
     test_reload();
     test_damaged();

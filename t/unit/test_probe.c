@@ -531,7 +531,10 @@ test_redact(void)
         { "ab", "abc", "ab" },
         { "", "abc", "" },
         { "anything", "", "anything" },
-        { "aaaa", "aa", "****" }
+        { "aaaa", "aa", "****" },
+        { "cut: sk-12345678", "sk-123456789", "cut: ***********" },
+        { "sk-12345678", "sk-123456789", "***********" },
+        { "cut: sk-", "sk-123456789", "cut: sk-" }
     };
 
     a = mg_arena_create(0);

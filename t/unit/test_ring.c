@@ -96,12 +96,12 @@ full(void)
 static void
 wraps(void)
 {
-    int        bad;
-    char      *p;
-    size_t     len;
-    uint64_t   c, wrote, read, i;
-    mg_str_t   s;
-    mg_ring_t *r;
+    int         bad;
+    char       *p;
+    size_t      len;
+    uint64_t    c, wrote, read, i;
+    mg_str_t    s;
+    mg_ring_t  *r;
 
     r = ring(4096);
     wrote = 0;

@@ -110,6 +110,23 @@ models(void)
     bad(&m, "id", "line break in the id");
 
     m = good;
+    m.id = mg_str("x.y/The Drummer 2/Model v1");
+    m.provider_model_id = mg_str("The Drummer 2/Model v1");
+    is_int(mg_model_check(&m, NULL), MG_OK, "blanks within the id");
+
+    m.id = mg_str("x.y/ Model");
+    m.provider_model_id = mg_str(" Model");
+    bad(&m, "id", "a blank at the beginning");
+
+    m.id = mg_str("x.y/Model ");
+    m.provider_model_id = mg_str("Model ");
+    bad(&m, "id", "a blank at the end");
+
+    m.id = mg_str("x.y/Mo\tdel");
+    m.provider_model_id = mg_str("Mo\tdel");
+    bad(&m, "id", "a tabulator");
+
+    m = good;
     m.id = mg_str("x.y/");
     m.provider_model_id = mg_str("");
     bad(&m, "id", "nothing behind the slash");

@@ -1,0 +1,515 @@
+#!/usr/bin/perl
+
+# Validation of a provider's models, as a user sees it.  If this breaks, a run
+# hangs or says the wrong thing about a model, counts do not add up, a server is
+# asked more at once than allowed or one model after the other, a run cannot be
+# stopped, or a key is told to somebody.
+
+use v5.28;
+use warnings;
+
+use FindBin;
+use JSON::PP ();
+use List::Util qw(max);
+use lib "$FindBin::Bin/lib";
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+use Gateway;
+use Host qw(free_port slurp wait_until);
+use Services;
+use Upstream;
+use Wire;
+
+my $KEY = 'sk-validation-0123456789abcdefghijklmnopqrstuvwxyz';
+
+my $gw = Gateway->new(http => 'model_validate_timeout 1500ms;');
+$gw->start->wait_ready;
+
+my $dir = $gw->dir . '/up';
+mkdir $dir;
+chmod 0777, $dir;
+
+my %good = (id => 'x', object => 'chat.completion', model => 'm', choices => [
+    { index => 0, finish_reason => 'stop',
+      message => { role => 'assistant', content => 'a' } } ]);
+
+
+# what the model servers do, by the model's name: [ first answer, later ones ]
+
+my %acts = (
+    ok => { json => \%good },
+    auth => { status => 401, json => { error => { code => 'invalid_api_key',
+        message => "Incorrect API key provided: $KEY. Bearer $KEY" } } },
+    forbidden => { status => 403, json => { error => {
+        message => ('x' x 280) . " $KEY" } } },
+    missing => { status => 404, json => { error => {
+        message => 'The model `missing` does not exist' } } },
+    limited => [ { status => 429, headers => [ 'Retry-After', 1 ],
+                   json => { error => { message => 'slow down' } } },
+                 { json => \%good } ],
+    exhausted => { status => 429, headers => [ 'Retry-After', 3600 ],
+        json => { error => { code => 'insufficient_quota',
+                             message => 'pay first' } } },
+    flaky => [ { status => 503, body => 'busy' }, { json => \%good } ],
+    overloaded => { status => 503, body => "<html>$KEY</html>" },
+    broken => { status => 500, json => { error => 'oops' } },
+    slow => { hang => 1 },
+    garbage => { headers => [ 'Content-Type', 'application/json' ],
+                 body => "\x00\xff<html>{{{" },
+    other => { json => { hello => [ 1 ] } },
+    inside => { json => { error => { message => "no: $KEY" } } },
+    cut => { json => \%good, cut => 20 },
+    dropped => { drop => 1 },
+    endless => { headers => [ 'Content-Type', 'application/json' ],
+                 chunks => [ ('[' x 65536) x 20 ] },
+);
+
+# available, class, status, requests
+my %verdicts = (
+    ok => [ 1, undef, 200, 1 ],
+    auth => [ 0, 'auth', 401, 1 ],
+    forbidden => [ 0, 'auth', 403, 1 ],
+    missing => [ 0, 'not_found', 404, 1 ],
+    limited => [ 1, undef, 200, 2 ],
+    exhausted => [ 0, 'quota', 429, 1 ],
+    flaky => [ 1, undef, 200, 2 ],
+    overloaded => [ 0, 'overloaded', 503, 2 ],
+    broken => [ 0, 'bad_answer', 500, 2 ],
+    slow => [ 0, 'timeout', undef, 1 ],
+    garbage => [ 0, 'bad_answer', 200, 1 ],
+    other => [ 0, 'bad_answer', 200, 1 ],
+    inside => [ 0, 'bad_answer', 200, 1 ],
+    cut => [ 0, 'connect', undef, 2 ],
+    dropped => [ 0, 'connect', undef, 2 ],
+    endless => [ 0, 'bad_answer', undef, 1 ],
+);
+
+
+sub model_of {
+    my ($req) = @_;
+    return $req->{body} =~ /"model":\s*"([^"]+)"/ ? $1 : '';
+}
+
+
+# a server that lists the models (or refuses), and acts by their names
+
+sub server {
+    my (%o) = @_;
+
+    my $n = 0;
+
+    return Upstream->new(sub {
+        my ($req) = @_;
+
+        if ($req->{uri} =~ m{/models$}) {
+            return $o{list} if $o{list};
+            return { json => { object => 'list', data => [
+                map { { id => $_, object => 'model' } } @{ $o{models} } ] } };
+        }
+
+        my $name = model_of($req);
+        my $act = $acts{$name} // { json => \%good,
+                                    delay => slurp("$dir/delay") || 0 };
+
+        return $act if ref $act eq 'HASH';
+        return $act->[mkdir("$dir/$name") ? 0 : 1];
+    });
+}
+
+
+sub provider {
+    my ($id, $up, %more) = @_;
+
+    my $r = $gw->api(POST => '/api/v1/providers', {
+        id => $id, name => $id, protocol => 'openai', api_key => $KEY,
+        ($up ? (base_url => ref $up ? $up->url . '/v1' : $up) : ()), %more });
+    is $r->{status}, 201, "provider $id" or diag $r->{body};
+}
+
+
+sub add_models {
+    my ($provider, @ids) = @_;
+
+    my $bad = grep { $_->{status} != 201 }
+              map { $gw->api(POST => '/api/v1/models',
+                             { id => "$provider/$_", type => 'chat' }) } @ids;
+    is $bad, 0, "models of $provider";
+}
+
+
+my $said = '';       # all that was answered, to look for keys in it
+
+sub api {
+    my ($method, $uri) = @_;
+
+    my $r = $gw->api($method, $uri);
+    $said .= $r->{body} // '';
+    return $r;
+}
+
+
+sub begin {
+    my ($provider, $query) = @_;
+
+    my $began = time;
+    my $r = api(POST => "/api/v1/providers/$provider/validate-models"
+                        . ($query // ''));
+    is $r->{status}, 202, "$provider: accepted" or diag $r->{body};
+    is $r->{json}{status}, 'pending', 'pending';
+    is $r->{json}{status_url},
+       "/api/v1/providers/$provider/validation-status", 'where to look';
+    is $r->{headers}{location}, "/api/v1/validations/$r->{json}{id}",
+       'Location';
+    return $r->{json}{id};
+}
+
+
+sub state_of { return api(GET => "/api/v1/validations/$_[0]")->{json} // {} }
+
+
+# waits for the end of a run, and checks its sums
+
+sub finish {
+    my ($id, $status, $seconds) = @_;
+
+    my $s;
+    wait_until(sub {
+        $s = state_of($id);
+        ($s->{status} // '') !~ /^(?:pending|in_progress)?$/;
+    }, $seconds);
+
+    is $s->{status}, $status, "it ends as $status" or diag explain $s;
+    is $s->{validated}, $s->{available} + $s->{unavailable},
+       'the counts add up';
+
+    my %rows = map { $_->[0] => $_->[1] } $gw->sql("select available, count(*)
+        from model.ai_model_validation_results where validation_id = '$id'
+        and available is not null group by 1");
+    is $s->{available}, $rows{t} // 0, 'and equal the rows';
+    is $s->{unavailable}, $rows{f} // 0, 'of both kinds';
+    is $s->{total}, $s->{validated}, 'all of them'
+        if $status eq 'completed';
+
+    my $job = api(GET => "/api/v1/jobs/$s->{job_id}")->{json};
+    is $job->{status}, $status, 'so does its job';
+    return $s;
+}
+
+
+# how many requests were under way at the same time, each lasting so long
+
+sub at_once {
+    my ($up, $delay) = @_;
+
+    my @times = sort { $a <=> $b } map { $_->{time} }
+                grep { $_->{method} eq 'POST' } $up->requests;
+    my $most = 0;
+
+    for my $i (0 .. $#times) {
+        my $n = grep { $_ > $times[$i] - $delay && $_ <= $times[$i] } @times;
+        $most = $n if $n > $most;
+    }
+
+    return $most;
+}
+
+
+sub results {
+    my ($id) = @_;
+
+    return map { $_->{model_id} => $_ }
+           @{ api(GET => "/api/v1/validations/$id?limit=1000")
+                  ->{json}{results} };
+}
+
+
+subtest 'every kind of answer' => sub {
+    my $up = server(models => [ sort keys %acts ]);
+    provider('mixed', $up);
+
+    my $id = begin('mixed');
+    my $s = finish($id, 'completed');
+    is $s->{total}, scalar keys %acts, 'all that the server lists';
+    is $s->{error}, undef, 'nothing is wrong with the run';
+
+    my %results = results($id);
+    my %asked;
+    push @{ $asked{model_of($_)} }, $_ for grep { $_->{method} eq 'POST' }
+                                           $up->requests;
+
+    for my $name (sort keys %verdicts) {
+        my ($available, $class, $status, $requests) =
+            @{ $verdicts{$name} };
+        my $r = $results{"mixed/$name"} or fail("$name has a result"), next;
+
+        is $r->{available} ? 1 : 0, $available, "$name: available?";
+        is $r->{error_class}, $class, "$name: class" or diag $r->{error};
+        is $r->{status_code}, $status, "$name: status";
+
+        # the client library itself repeats what an idle connection swallowed
+        cmp_ok scalar @{ $asked{$name} }, $name eq 'dropped' ? '>=' : '==',
+               $requests, "$name: requests";
+        ok $available || $r->{error}, "$name: a reason";
+        like $r->{tested_at}, qr/^\d{4}-\d\d-\d\dT.*Z$/, "$name: when";
+    }
+
+    my ($first, $second) = map { $_->{time} } @{ $asked{limited} };
+    cmp_ok $second - $first, '>=', 0.95, 'Retry-After is respected';
+    cmp_ok $results{'mixed/ok'}{latency_ms}, '>', 0, 'latency';
+    is $results{'mixed/slow'}{latency_ms}, undef, 'none without an answer';
+    like $results{'mixed/missing'}{error}, qr/does not exist/,
+         'the words of the provider';
+    is $asked{ok}[0]{headers}{authorization}, "Bearer $KEY",
+       'the key was sent';
+
+    is $gw->sql_value("select string_agg(provider_model_id, ' '
+        order by provider_model_id)
+        from model.models_metadata where provider_id = 'mixed'
+        and health_status = 'available'"), 'flaky limited ok',
+       'health is kept with the models';
+    ok wait_until(sub {
+        (api(GET => '/api/v1/models/mixed/auth')->{json}{health_status}
+         // '') eq 'unavailable';
+    }), 'and served';
+
+    # once more what failed: the server has got better, but for one
+
+    my @failed = grep { !$verdicts{$_}[0] } keys %verdicts;
+    $up->stop;
+    $up->forget;
+
+    my $better = Upstream->new(sub {
+        return model_of($_[0]) eq 'broken' ? $acts{missing}
+                                           : { json => \%good };
+    }, port => $up->port);
+
+    my $again = begin('mixed', '?only=failed');
+    $s = finish($again, 'completed');
+    is $s->{total}, scalar @failed, 'only what failed';
+    is $s->{available}, @failed - 1, 'all but one are available now';
+    is scalar(grep { $_->{method} eq 'GET' } $better->requests), 0,
+       'the list is not asked for';
+    is_deeply [ sort map { model_of($_) } $better->requests ],
+              [ sort @failed ], 'each of them once';
+
+    # history and pages
+
+    my $r = api(GET => '/api/v1/providers/mixed/validations');
+    is_deeply [ map { $_->{id} } @{ $r->{json}{validations} } ],
+              [ $again, $id ], 'history, the newest first';
+    $r = api(GET => '/api/v1/providers/mixed/validations?limit=1&page=2');
+    is_deeply [ map { $_->{id} } @{ $r->{json}{validations} } ], [ $id ],
+              'by pages';
+    is $r->{json}{pagination}{total}, 2, 'of two';
+
+    my @ids;
+
+    for my $page (1 .. 4) {
+        $r = api(GET => "/api/v1/validations/$id?limit=5&page=$page");
+        push @ids, map { $_->{model_id} } @{ $r->{json}{results} };
+    }
+
+    is $r->{json}{pagination}{total}, scalar keys %acts, 'results, counted';
+    is_deeply [ sort @ids ], [ sort map { "mixed/$_" } keys %acts ],
+              'each on one page';
+    is_deeply api(GET => "/api/v1/validations/$id?limit=5&page=9")
+        ->{json}{results}, [], 'nothing behind the last';
+    is api(GET => '/api/v1/providers/mixed/validation-status')->{json}{id},
+       $again, 'the status is that of the newest';
+    $better->stop;
+
+    # nothing has failed in the end
+
+    $gw->sql("update model.models_metadata set health_status = 'available'");
+    is api(POST => '/api/v1/providers/mixed/validate-models?only=failed')
+       ->{status}, 409, 'nothing is left to retry';
+};
+
+
+subtest 'sixty-four at once, through one thread' => sub {
+    my $up = server(models => [ map { "m$_" } 1 .. 200 ]);
+    provider('many', $up);
+    Host::spew("$dir/delay", '1.2');
+
+    my ($worker) = $gw->workers;
+    my $threads = sub { scalar(() = glob "/proc/$worker/task/*") };
+    my $before = $threads->();
+
+    my $id = begin('many');
+    my (@seen, @threads);
+
+    wait_until(sub {
+        my $s = api(GET => '/api/v1/providers/many/validation-status')
+                    ->{json};
+        push @seen, $s if $s->{status} eq 'in_progress';
+        push @threads, $threads->();
+        sleep 0.1;
+        return $s->{status} eq 'completed';
+    });
+
+    my $s = finish($id, 'completed');
+    is $s->{available}, 200, 'all answer';
+
+    my $most = at_once($up, 1.1);
+    cmp_ok $most, '>=', 60, 'at least 60 at once';
+    cmp_ok $most, '<=', 64, 'and at most 64';
+    cmp_ok max(@threads), '<=', $before + 1, 'through the thread of the job';
+
+    my @progress = grep { $_->{validated} > 0 && $_->{validated} < 200 }
+                   @seen;
+    ok @progress, 'progress is seen';
+    ok !(grep { $_->{validated} != $_->{available} + $_->{unavailable} }
+         @seen), 'the counts add up all the time';
+    ok !(grep { $seen[$_]{validated} < $seen[$_ - 1]{validated} }
+         1 .. $#seen), 'and never go back';
+    like $progress[0]{current_model_id}, qr{^many/m\d+$}, 'who is asked';
+    is $progress[-1]{total}, 200, 'of how many';
+    ok defined $progress[-1]{estimated_seconds}, 'an estimate';
+
+    Host::spew("$dir/delay", '0.2');
+    $up->forget;
+    is $gw->api(PATCH => '/api/v1/providers/many',
+                { max_concurrency => 5 })->{status}, 200, 'a bound of its own';
+    finish(begin('many'), 'completed');
+    cmp_ok at_once($up, 0.15), '<=', 5, 'is kept';
+    $up->stop;
+};
+
+
+subtest 'who has the wrong key, or no server' => sub {
+    my $up = server(list => $acts{auth});
+    provider('wrong-key', $up);
+    add_models('wrong-key', 'auth', 'inside');
+
+    my $id = begin('wrong-key');
+    my $s = finish($id, 'completed');
+    like $s->{error}, qr/list of models.*401/, 'the list was refused';
+    is $s->{total}, 2, 'the models that are known are asked';
+    my %results = results($id);
+    is $results{'wrong-key/auth'}{error_class}, 'auth', 'wrong key';
+
+    provider('refused-list', server(list => $acts{missing}));
+    add_models('refused-list', 'ok');
+    $s = finish(begin('refused-list'), 'completed');
+    is $s->{available}, 1, 'a server without a list';
+    like $s->{error}, qr/404/, 'which the run remembers';
+
+    provider('garbage-list', server(list => $acts{garbage}));
+    $s = finish(begin('garbage-list'), 'failed');
+    like $s->{error}, qr/no model.*known/, 'neither list nor models';
+
+    provider('nobody', 'http://127.0.0.1:' . free_port(Services::base())
+                       . '/v1');
+    add_models('nobody', 'a', 'b');
+    $id = begin('nobody');
+    $s = finish($id, 'completed');
+    is $s->{unavailable}, 2, 'nobody listens';
+    %results = results($id);
+    is $results{"nobody/$_"}{error_class}, 'connect', 'class' for qw(a b);
+
+    provider('no-url', undef);
+    add_models('no-url', 'a');
+    $s = finish(begin('no-url'), 'failed');
+    like $s->{error}, qr/"no-url" has no base URL; set base_url/,
+         'no URL: what to do';
+
+    is $gw->api(POST => '/api/v1/providers', { id => 'foreign',
+        protocol => 'anthropic', base_url => $up->url })->{status}, 201,
+       'a protocol that is not validated yet';
+    $s = finish(begin('foreign'), 'failed');
+    like $s->{error}, qr/"anthropic" cannot be validated/, 'says so';
+    $_->stop for $up;
+};
+
+
+subtest 'one at a time, and cancelled' => sub {
+    my $up = server(models => [ map { "c$_" } 1 .. 400 ]);
+    provider('cancelled', $up, max_concurrency => 8);
+    Host::spew("$dir/delay", '0.3');
+
+    my $id = begin('cancelled');
+    ok wait_until(sub { (state_of($id)->{validated} // 0) >= 10 }), 'it runs';
+
+    my $r = api(POST => '/api/v1/providers/cancelled/validate-models');
+    is $r->{status}, 409, 'a second one is refused';
+    is $r->{json}{id}, $id, 'by the name of the first';
+    is $r->{json}{status}, 'in_progress', 'which runs';
+    is $r->{headers}{location}, "/api/v1/validations/$id", 'and its address';
+    like $r->{json}{error}{message}, qr/cancelled.*running/, 'in words';
+
+    my $began = time;
+    $r = api(POST => "/api/v1/validations/$id/cancel");
+    is $r->{status}, 202, 'cancelled';
+    my $s = finish($id, 'cancelled');
+    my $took = time - $began;
+    diag sprintf 'it ended %.2f s after it was cancelled', $took;
+    cmp_ok $s->{validated}, '<', 400, 'not all were asked';
+    ok $s->{completed_at}, 'with the time';
+
+    my $asked = $up->requests;
+    sleep 1;
+    is scalar(my @now = $up->requests), $asked, 'nobody is asked any more';
+
+    is $gw->sql_value("select count(*) from model.models_metadata
+        where provider_id = 'cancelled' and health_status = 'available'"),
+       $s->{available}, 'what was found out is kept';
+
+    is api(POST => "/api/v1/validations/$id/cancel")->{status}, 409,
+       'it cannot be cancelled twice';
+
+    # the job's own address does the same
+
+    $id = begin('cancelled');
+    my $job = state_of($id)->{job_id};
+    is api(POST => "/api/v1/jobs/$job/cancel")->{status}, 202,
+       'cancelled as a job';
+    finish($id, 'cancelled');
+    $up->stop;
+};
+
+
+subtest 'no key anywhere' => sub {
+    my $secret = substr $KEY, 0, 20;
+
+    like $said, qr/"error_class"/, 'answers were kept';
+    unlike $said, qr/\Q$secret\E/, 'not in an answer';
+    unlike $gw->log, qr/\Q$secret\E/, 'not in the error log';
+
+    my @tables = map { $_->[0] } $gw->sql("select format('%I.%I',
+        table_schema, table_name) from information_schema.tables
+        where table_schema = 'model' and table_type = 'BASE TABLE'");
+    cmp_ok scalar @tables, '>', 5, 'tables';
+
+    for my $table (@tables) {
+        is $gw->sql_value("select count(*) from $table t
+            where t::text like '%$secret%'"), 0, "not in $table";
+    }
+};
+
+
+subtest 'changes that come fast share snapshots' => sub {
+    my $models = 600;
+    my $up = server(models => [ map { "f$_" } 1 .. $models ]);
+    provider('fast', $up, max_concurrency => 16);
+    Host::spew("$dir/delay", '0.1');
+
+    my $builds = sub {
+        $gw->metric('nginx_model_snapshot_builds_total') // 0 };
+    my $before = $builds->();
+    my $began = time;
+    finish(begin('fast'), 'completed');
+    my $took = time - $began;
+    my $n = $builds->() - $before;
+
+    diag sprintf '%d snapshots in %.1f s', $n, $took;
+    cmp_ok $n, '<=', 4 + 2.5 * $took, 'about two a second at most';
+    ok wait_until(sub {
+        $gw->api(GET => '/api/v1/models?provider=fast&limit=1000')
+           ->{json}{pagination}{total} == $models;
+    }), 'and the last one has it all';
+    $up->stop;
+};
+
+
+done_testing;

@@ -1,0 +1,550 @@
+#!/usr/bin/perl
+
+# The gateway is broken on purpose: reloads and kill -9 under load, TERM and
+# the death of the whole nginx, a full disk, damaged files, a folder that is
+# not its own, rubbish in Redis, a database that is slow.  If this breaks, a
+# request fails that need not, a record is lost or stored twice, a bad file is
+# served or stops the start, or a slow database is felt where none is needed.
+
+use v5.28;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use JSON::PP ();
+use POSIX ();
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+use Gateway;
+use Host qw(alive slurp spew start_process wait_until);
+use Services;
+use Upstream;
+use Wire;
+
+my $json = JSON::PP->new->utf8->canonical;
+
+
+# answers like a model server, at once or after "delay" of the body
+
+my $up = Upstream->new(sub {
+    my ($req) = @_;
+    my $body = eval { $json->decode($req->{body}) } // {};
+
+    return { delay => $body->{delay},
+             json => { model => $body->{model}, length => length $req->{body},
+                       usage => { prompt_tokens => 3, completion_tokens => 2,
+                                  total_tokens => 5 } } };
+});
+
+my $format = 'log_format ids "$model_inference_id";';
+my $open = <<'END';
+        location /open/ {
+            model_auth off;
+            model_split on;
+            rewrite ^/open(/.*)$ $1 break;
+            include model_proxy.conf;
+            access_log logs/ids.log ids;
+        }
+END
+
+
+# a gateway with one group, "chat", in effect
+
+sub gateway {
+    my (%options) = @_;
+
+    my $gw = Gateway->new(server => $Gateway::locations . $open,
+                          http => $format,
+                          workers => 2, %options);
+    $gw->token('admin');
+    $gw->start->wait_ready;
+    made($gw, 'providers', { id => 'demo', base_url => $up->url,
+                             protocol => 'openai' });
+    made($gw, 'models', { id => 'demo/model' });
+    made($gw, 'model-groups', { name => 'chat' });
+    made($gw, 'model-groups/chat/models',
+         [ { model_id => 'demo/model', role => 'champion',
+             traffic_percentage => 100 } ]);
+
+    ok wait_until(sub { served($gw) == 10 }), 'the group is in effect';
+    return $gw;
+}
+
+
+sub made {
+    my ($gw, $what, $data) = @_;
+
+    my $r = $gw->api(POST => "/api/v1/$what", $data);
+    BAIL_OUT("$what: $r->{status} $r->{body}") if $r->{status} > 201;
+    return $r->{json};
+}
+
+
+sub infer {
+    my ($gw, $body) = @_;
+
+    return $gw->fetch(POST => '/open/v1/chat/completions', {},
+                      { model => 'chat', %{ $body || {} } });
+}
+
+
+# how many of ten requests are answered 200
+
+sub served {
+    my ($gw) = @_;
+
+    return scalar grep { infer($gw)->{status} == 200 } 1 .. 10;
+}
+
+
+sub table {
+    my ($gw) = @_;
+
+    return $gw->{table} //= $gw->sql_value("select inference_table
+        from model.model_groups where name = 'chat'");
+}
+
+
+sub rows {
+    my ($gw) = @_;
+
+    return $gw->sql_value('select count(*) from model.' . table($gw));
+}
+
+
+# clients in processes of their own, each request on a new connection; what the
+# returned function gives: the ids of all answers, and what went wrong
+
+sub load {
+    my ($gw, $clients, $body) = @_;
+
+    state $count = 0;
+    my $base = $gw->dir . '/load.' . ++$count;
+    my $owner = $$;
+    my @pids;
+
+    for my $n (1 .. $clients) {
+        my $pid = fork // die "fork: $!\n";
+        push @pids, $pid;
+        next if $pid;
+
+        open my $out, '>', "$base.$n" or POSIX::_exit(1);
+        my $end = time + 60 * $Host::patience;
+
+        while (!-e "$base.stop" && time < $end) {
+            my $r = infer($gw, $body);
+            my $id = $r->{headers}{'x-inference-id'} // '-';
+            my $good = $r->{status} == 200 && $r->{complete};
+            syswrite $out, $good ? "200 $id\n"
+                                 : "$r->{status} $id $r->{reason}\n";
+            sleep 0.002;
+        }
+
+        POSIX::_exit(0);
+    }
+
+    return sub {
+        spew("$base.stop", '');
+        waitpid $_, 0 for @pids;
+        my @lines = map { split /\n/, slurp("$base.$_") } 1 .. $clients;
+        my @ids = map { /^200 (\S+)/ ? $1 : () } @lines;
+        return \@ids, [ grep { !/^200 / } @lines ];
+    };
+}
+
+
+# ids that are not in the table exactly once, after a while
+
+sub missing {
+    my ($gw, $ids, $seconds) = @_;
+
+    my @missing;
+
+    wait_until(sub {
+        my %count = map { @$_ } $gw->sql('select inference_id, count(*) from '
+            . 'model.' . table($gw) . ' group by 1');
+        @missing = grep { ($count{$_} // 0) != 1 } @$ids;
+        return !@missing;
+    }, $seconds // 20);
+
+    return \@missing;
+}
+
+
+sub twice {
+    my ($gw) = @_;
+
+    return $gw->sql_value('select count(*) - count(distinct inference_id) from '
+                          . 'model.' . table($gw));
+}
+
+
+sub away {
+    my ($gw) = @_;
+
+    Services::query(Services::conninfo('postgres'),
+        "alter database $gw->{dbname} with allow_connections false;
+         select pg_terminate_backend(pid) from pg_stat_activity
+         where datname = '$gw->{dbname}'");
+}
+
+
+sub back {
+    my ($gw) = @_;
+
+    Services::query(Services::conninfo('postgres'),
+        "alter database $gw->{dbname} with allow_connections true");
+}
+
+
+# a provider made by hand, which both files of a node have to learn of
+
+sub add_provider {
+    my ($gw, $id) = @_;
+
+    $gw->sql("insert into model.providers (id, name, source)
+              values (:'id', :'id', 'manual')", id => $id);
+}
+
+
+sub knows {
+    my ($gw, $id) = @_;
+
+    return 10 == grep { $_->{status} == 200 }
+           map { $gw->api(GET => "/api/v1/providers/$id") } 1 .. 10;
+}
+
+
+# -- reload --
+
+subtest 'reload under load' => sub {
+    my $gw = gateway();
+    my $before = rows($gw);
+    my $stop = load($gw, 4);
+
+    for (1 .. 5) {
+        sleep 0.3;
+        $gw->reload(wait_old => 1);
+    }
+
+    my ($ids, $bad) = $stop->();
+    cmp_ok scalar(@$ids), '>', 100, @$ids . ' requests over five reloads';
+    is_deeply $bad, [], 'none failed';
+    is_deeply missing($gw, $ids), [], 'each is recorded once';
+    is twice($gw), 0, 'none twice';
+
+    # requests that are under way when three reloads come one upon the other
+    my @wires = map {
+        my $w = $gw->wire;
+        $w->request(POST => '/open/v1/x', {}, { model => 'chat', delay => 1 });
+        $w;
+    } 1 .. 20;
+
+    $gw->reload for 1 .. 3;
+    my @answers = map { $_->response } @wires;
+    is scalar(grep { $_->{status} == 200 } @answers), 20,
+       'what was under way is answered';
+    is_deeply missing($gw, [ map { $_->{headers}{'x-inference-id'} }
+                             @answers ]), [], 'and recorded';
+};
+
+
+# -- kill -9 of workers --
+
+subtest 'kill -9 of workers under load' => sub {
+    my $gw = gateway();
+    my $stop = load($gw, 4);
+    my $seen = 0;
+    my @falls;
+
+    for my $n (1 .. 6) {
+        sleep 0.4;
+        $gw->kill_worker(($gw->workers)[$n % 2]);
+
+        my $now = $gw->metric('nginx_model_split_requests_total');
+        push @falls, "$seen to $now" if $now < $seen;
+        $seen = $now;
+    }
+
+    sleep 0.4;
+    my ($ids, $bad) = $stop->();
+
+    cmp_ok scalar(@$ids), '>', 100, @$ids . ' requests over six kills';
+    cmp_ok scalar(@$bad), '<=', 6 * 4, 'what failed was in a killed worker';
+
+    # a killed worker may have sent an answer that it had not logged yet; what
+    # stands in the access log is the witness of what was
+    my @logged = grep { /^[0-9a-f]/ } split /\n/,
+                 slurp($gw->dir . '/logs/ids.log');
+    is_deeply missing($gw, \@logged), [], 'what was logged is recorded once';
+    cmp_ok scalar(@{ missing($gw, $ids, 0.1) }), '<=', 6,
+           'an answer a kill was not logged yet, at most';
+    is twice($gw), 0, 'none twice';
+    is_deeply \@falls, [], 'counters go on where they were';
+    cmp_ok $gw->metric('nginx_model_split_requests_total'), '>=', @$ids,
+           'and count every request';
+    is served($gw), 10, 'all is well';
+};
+
+
+# -- kill -9 of nginx, TERM --
+
+subtest 'kill -9 of nginx, TERM' => sub {
+    my $gw = gateway();
+
+    away($gw);
+    my @ids = map { infer($gw)->{headers}{'x-inference-id'} } 1 .. 20;
+
+    # none is in memory alone: what is there goes down with the machine
+    ok wait_until(sub {
+        $gw->metric('nginx_model_split_requests_total')
+            == $gw->metric('nginx_model_records_total');
+    }), 'records are in the spool';
+
+    $gw->kill_all;
+    $gw->start;
+    ok wait_until(sub { served($gw) == 10 }),
+       'after kill -9 of all it serves from the file';
+
+    back($gw);
+    is_deeply missing($gw, \@ids), [], 'and replays the spool, each once';
+    ok wait_until(sub { !glob $gw->dir . '/state/spool/*' }),
+       'which is empty then';
+
+    # TERM with records in the ring
+    for my $db ('there', 'away') {
+        away($gw) if $db eq 'away';
+        my @answers = Wire::many($gw->port, [ map { [ POST => '/open/v1/x',
+            {}, { model => 'chat' } ] } 1 .. 60 ], 8);
+        $gw->stop;
+        @ids = map { $_->{headers}{'x-inference-id'} }
+               grep { $_->{status} == 200 } @answers;
+        back($gw) if $db eq 'away';
+        $gw->start->wait_ready;
+        is scalar(@ids), 60, "TERM, database $db: answered";
+        is_deeply missing($gw, \@ids), [], "TERM, database $db: recorded";
+    }
+
+    is twice($gw), 0, 'none twice';
+};
+
+
+# -- the disk is full --
+
+SKIP: {
+    skip 'a small disk needs root, to mount one', 1 if $> != 0;
+
+    my $made = Gateway->new(server => $Gateway::locations . $open,
+                            http => $format);
+    my $state = $made->dir . '/state';
+    my $why = `mount -t tmpfs -o size=1m,uid=65534,gid=65534 tmpfs $state 2>&1`;
+
+    if ($?) {
+        $made->remove;
+        skip "no small disk can be mounted: $why", 1;
+    }
+
+    END { system("umount -l $state") if defined $state && -d $state
+              && slurp('/proc/mounts') =~ / \Q$state\E /; }
+
+    subtest 'the disk is full' => sub { full_disk($made, $state) };
+}
+
+
+# a file that leaves nothing of the disk
+
+sub fill {
+    my ($state) = @_;
+
+    open my $fh, '>', "$state/filler" or die "$state/filler: $!\n";
+    my $block = 'x' x 4096;
+    1 while (syswrite($fh, $block) // 0) == 4096;
+    close $fh;
+}
+
+
+sub full_disk {
+    my ($gw, $state) = @_;
+
+    no warnings 'redefine';
+    local *Gateway::new = sub { return $gw };
+    gateway(workers => 1);
+
+    my $file = slurp("$state/catalog.snap");
+    fill($state);
+    add_provider($gw, 'late');
+
+    ok wait_until(sub { $gw->log =~ /cannot build generation.*No space/ }),
+       'a snapshot that has no room is told of';
+    like $gw->log, qr/make room in the state folder/, 'with what to do';
+    ok !knows($gw, 'late'), 'the old one serves';
+    is slurp("$state/catalog.snap"), $file, 'and stays as it was';
+    is served($gw), 10, 'so does the split';
+    is scalar(grep { /\.tmp$/ } glob "$state/.*"), 0, 'nothing half is left';
+
+    # now the database goes, too: records have the ring, and no more
+    away($gw);
+    my $good = 0;
+    my @ids;
+
+    for (1 .. 20) {
+        my @answers = Wire::many($gw->port, [ map { [ POST => '/open/v1/x',
+            { 'X-Request-Id' => 'r' x 120 }, { model => 'chat' } ] }
+            1 .. 100 ], 8);
+        $good += grep { $_->{status} == 200 } @answers;
+        push @ids, map { $_->{headers}{'x-inference-id'} } @answers;
+    }
+
+    is $good, 2000, 'inference goes on';
+    ok wait_until(sub { $gw->log =~ /bytes of records wait in memory/ }),
+       'the log says where records are';
+
+    unlink "$state/filler";
+    back($gw);
+
+    ok wait_until(sub { knows($gw, 'late') }, 30), 'it recovers: snapshot';
+
+    my $dropped = $gw->metric('nginx_model_records_total',
+                              outcome => 'dropped');
+    my $lost = missing($gw, \@ids);
+    is scalar(@$lost), $dropped, "it recovers: records, but $dropped counted";
+    is $dropped, 0, 'none of so few was dropped';
+    is twice($gw), 0, 'none is there twice';
+
+    # a start on a full disk
+    $gw->quit;
+    fill($state);
+    $gw->start->wait_ready;
+    is served($gw), 10, 'it starts on a full disk';
+
+    unlink "$state/filler";
+    ok defined $gw->quit, 'quit';
+    system('umount', '-l', $state);
+    $gw->end_checks;
+}
+
+
+# -- damaged files --
+
+sub damaged {
+    my ($bytes, $how) = @_;
+
+    my $n = length $bytes;
+
+    return substr $bytes, 0, $n / 2 if $how eq 'truncated';
+    return substr $bytes, 0, 20 if $how eq 'a stump';
+    return '' if $how eq 'empty';
+    return 'not a snapshot' x 1000 if $how eq 'rubbish';
+    return "\0" x $n if $how eq 'zeros';
+    return $bytes . 'x' if $how eq 'a byte too many';
+
+    my ($at) = $how =~ /(\d+)/;
+    substr($bytes, $at * ($n - 1) / 100, 1) ^.= "\x10";
+    return $bytes;
+}
+
+
+subtest 'damaged files at start' => sub {
+    my $gw = gateway();
+    my $state = $gw->dir . '/state';
+    my %good = map { $_ => slurp("$state/$_.snap") } qw(catalog routing);
+
+    $gw->quit;
+
+    for my $how ('truncated', 'a stump', 'empty', 'rubbish', 'zeros',
+                 'a byte too many', map { "bit at $_ %" } 0, 10, 33, 77, 100)
+    {
+        for my $kind (qw(catalog routing)) {
+            spew("$state/$kind.snap", damaged($good{$kind}, $how));
+        }
+
+        $gw->own;
+        truncate $gw->dir . '/logs/error.log', 0;
+        $gw->start->wait_ready;
+
+        my @told = $gw->log =~ /(\w+) snapshot in .* is not used/g;
+        is "@told", 'catalog routing', "$how: both are refused";
+        is served($gw), 10, "$how: both are built anew";
+        ok defined $gw->quit, "$how: quit";
+        is_deeply [ $gw->bad_lines ], [], "$how: nothing bad in the log";
+    }
+
+    # files of the other kind, and of another version of the format
+    spew("$state/catalog.snap", $good{routing});
+    spew("$state/routing.snap", $good{catalog});
+    $gw->own;
+    truncate $gw->dir . '/logs/error.log', 0;
+    $gw->start->wait_ready;
+    is served($gw), 10, 'exchanged: built anew';
+    like $gw->log, qr/is not used/, 'and told of';
+    $gw->quit;
+
+    my $bytes = $good{catalog};
+    substr $bytes, 20, 4, pack 'L', 99;
+    spew("$state/catalog.snap", $bytes);
+    $gw->own;
+    truncate $gw->dir . '/logs/error.log', 0;
+    $gw->start->wait_ready;
+    like $gw->log, qr/catalog snapshot in .* is not used.*version/,
+         'another version: refused';
+    $gw->quit;
+
+    $gw->start->wait_ready;
+};
+
+
+# -- a folder that belongs to somebody else --
+
+SKIP: {
+    skip 'root is not needed to be refused, nobody is', 1 if !Host::nobody();
+
+    subtest 'a state folder that cannot be written to' => sub {
+        my $gw = gateway(workers => 1);
+        my $state = $gw->dir . '/state';
+
+        ok wait_until(sub { rows($gw) >= 10 }), 'records are stored';
+        $gw->quit;
+
+        # readable, but no more: as after a restore by root
+        chown 0, 0, $state, "$state/keeper.lock";
+        chmod 0755, $state;
+        chmod 0644, "$state/keeper.lock";
+
+        no warnings 'redefine';
+        local *Gateway::own = sub { };
+
+        $gw->start;
+        ok wait_until(sub { served($gw) == 10 }),
+           'what is there is served';
+        like $gw->log, qr/keeper\.lock.*must own model_state_path/,
+             'and the log says what to do';
+        is $gw->get('/health')->{status}, 200, 'it lives';
+
+        add_provider($gw, 'late');
+        ok wait_until(sub { $gw->log =~ /cannot build generation/ }),
+           'what cannot be written is told of';
+        is served($gw), 10, 'the old file serves';
+
+        chown 65534, 65534, $state, "$state/keeper.lock";
+        ok wait_until(sub { knows($gw, 'late') }), 'it recovers by itself';
+        $gw->quit;
+
+        # nothing there, and no right to write it
+        unlink glob "$state/*.snap";
+        chown 0, 0, $state, "$state/keeper.lock";
+        $gw->start;
+        ok wait_until(sub { $gw->get('/api/v1/admin/ready', { Authorization =>
+            'Bearer ' . $gw->token('admin') })->{status} == 425 }),
+           'without a file it is not ready';
+        is infer($gw)->{status}, 503, 'and says 503';
+
+        chown 65534, 65534, $state, "$state/keeper.lock";
+        $gw->wait_ready;
+        is served($gw), 10, 'until it may write';
+        $gw->end_checks;
+    };
+}
+
+
+done_testing;
