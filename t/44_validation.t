@@ -414,9 +414,9 @@ subtest 'who has the wrong key, or no server' => sub {
     like $s->{error}, qr/"no-url" has no base URL; set base_url/,
          'no URL: what to do';
 
-    is $gw->api(POST => '/api/v1/providers', { id => 'foreign',
-        protocol => 'anthropic', base_url => $up->url })->{status}, 201,
-       'a protocol that is not validated yet';
+    provider('foreign', $up);
+    $gw->sql("update model.providers set protocol = 'anthropic'
+              where id = 'foreign'");
     $s = finish(begin('foreign'), 'failed');
     like $s->{error}, qr/"anthropic" cannot be validated/, 'says so';
     $_->stop for $up;

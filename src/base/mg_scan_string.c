@@ -73,6 +73,14 @@ mg_scan_string(mg_scan_t *s, const char *p, const char *end)
         }
 
         if (*p == '\\') {
+
+            if (!s->want && end - p >= 2
+                && mg_scan_escapes[(unsigned char) p[1]])
+            {
+                p += 2;
+                continue;
+            }
+
             s->state = MG_SCAN_ESCAPE;
             p = mg_scan_escape(s, p + 1, end);
 

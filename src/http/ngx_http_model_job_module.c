@@ -13,8 +13,6 @@
  * Event loop; the flag is read by pool threads.
  */
 
-#include <sys/resource.h>
-
 #include "http/ngx_http_model_core.h"
 #include "job/mg_engine.h"
 

@@ -1,7 +1,7 @@
 /*
  * ngx_http_model_recorder.c: a worker's ring of inference records.
  *
- * A flush is posted when a thousand records or half a ring have gathered,
+ * A flush is posted when two thousand records or half a ring have gathered,
  * or after 200 ms; one at a time.  While the worker leaves, each record
  * posts one, and the guard of the task keeps the worker until it is done;
  * what is left in exit_process goes to the spool.  Worker 0 looks once a
@@ -13,7 +13,7 @@
 
 
 #define NGX_HTTP_MODEL_FLUSH_TIME      200     /* ms */
-#define NGX_HTTP_MODEL_FLUSH_RECORDS   1000
+#define NGX_HTTP_MODEL_FLUSH_RECORDS   2000
 #define NGX_HTTP_MODEL_SWEEP_TIME      1000    /* ms */
 #define NGX_HTTP_MODEL_CELLS           512
 #define NGX_HTTP_MODEL_HEAP_RING       (1024 * 1024)

@@ -290,9 +290,10 @@ ngx_http_model_split_json(ngx_http_request_t *r)
 
     if (type.len == 0
         || (type.len == sizeof("application/json") - 1
-            && ngx_strncasecmp(type.data, (u_char *) "application/json",
-                               sizeof("application/json") - 1)
-               == 0))
+            && (ngx_memcmp(type.data, "application/json", type.len) == 0
+                || ngx_strncasecmp(type.data, (u_char *) "application/json",
+                                   type.len)
+                   == 0)))
     {
         return NGX_OK;
     }

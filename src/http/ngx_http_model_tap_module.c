@@ -32,6 +32,7 @@ typedef struct {
 static ngx_int_t ngx_http_model_tap_header_filter(ngx_http_request_t *r);
 static ngx_int_t ngx_http_model_tap_body_filter(ngx_http_request_t *r,
     ngx_chain_t *in);
+static ngx_uint_t ngx_http_model_tap_rubbish(ngx_http_request_t *r);
 static void ngx_http_model_tap_add(ngx_http_request_t *r, const char *name,
     mg_str_t value);
 static void ngx_http_model_tap_upstream(ngx_http_request_t *r,
@@ -98,6 +99,10 @@ ngx_http_model_tap_header_filter(ngx_http_request_t *r)
         return ngx_http_next_header_filter(r);
     }
 
+    if (ngx_http_model_tap_rubbish(r)) {
+        return NGX_HTTP_BAD_GATEWAY;
+    }
+
     ngx_http_model_tap_add(r, "X-Model-Group", x->group.name);
 
     if (x->served.model_id.len) {
@@ -119,6 +124,34 @@ ngx_http_model_tap_header_filter(ngx_http_request_t *r)
     }
 
     return ngx_http_next_header_filter(r);
+}
+
+
+/*
+ * The proxy takes an answer without a status line for one of HTTP/0.9 and
+ * would send it to the client as it is, without a header of ours: bytes that
+ * a client takes for whatever answer they spell.  No client of ours speaks
+ * 0.9, which has no POST.
+ */
+
+static ngx_uint_t
+ngx_http_model_tap_rubbish(ngx_http_request_t *r)
+{
+    u_char  *p;
+
+    p = r->http_protocol.data;
+
+    if (r->upstream == NULL || r->http_version != NGX_HTTP_VERSION_9
+        || r->http_protocol.len != sizeof("HTTP/1.1") - 1)
+    {
+        return 0;
+    }
+
+    /* what the client speaks: the parser has overwritten the numbers */
+
+    r->http_version = (p[5] - '0') * 1000 + p[7] - '0';
+
+    return 1;
 }
 
 
@@ -194,8 +227,10 @@ ngx_http_model_tap_reader(ngx_http_request_t *r,
         /* parameters may follow; content_type_len ends before them */
 
         if (r->headers_out.content_type_len == known->type.len
-            && ngx_strncasecmp(type->data, known->type.data, known->type.len)
-               == 0)
+            && (ngx_memcmp(type->data, known->type.data, known->type.len) == 0
+                || ngx_strncasecmp(type->data, known->type.data,
+                                   known->type.len)
+                   == 0))
         {
             break;
         }

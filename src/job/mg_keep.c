@@ -50,7 +50,14 @@ mg_keep_start(const mg_env_t *env, mg_keep_t *k, mg_error_t *e)
     fd = mg_keep_lock(env, NULL, e);
 
     if (fd == -1) {
-        return MG_ERROR;
+        if (e->kind == MG_E_CONFLICT) {
+            return MG_ERROR;
+        }
+
+        /* a folder that cannot be written to can still be read */
+
+        env->log(MG_LOG_ERROR, "%s; what lies there is used, and nothing "
+                 "new is published", e->message);
     }
 
     if (mg_word_get(env->state->started_us) == 0) {
@@ -58,10 +65,12 @@ mg_keep_start(const mg_env_t *env, mg_keep_t *k, mg_error_t *e)
     }
 
     for (i = 0; i < MG_KEEP_KINDS; i++) {
-        mg_keep_verify(env, k, i);
+        mg_keep_verify(env, k, i, fd != -1);
     }
 
-    (void) close(fd);
+    if (fd != -1) {
+        (void) close(fd);
+    }
 
     mg_keep_phase(env, k);
 

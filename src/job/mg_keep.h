@@ -41,8 +41,8 @@ typedef struct {
 
 /*
  * Verifies the files in the state folder and publishes what is sound.
- * MG_OK even if there is nothing; MG_ERROR if the folder cannot be used:
- * call again.
+ * MG_OK even if there is nothing, or if the folder cannot be written to
+ * (which is logged); MG_ERROR if another worker is at it: call again.
  */
 int mg_keep_start(const mg_env_t *env, mg_keep_t *k, mg_error_t *e);
 

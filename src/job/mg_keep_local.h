@@ -17,8 +17,12 @@
 #define MG_KEEP_SECOND    INT64_C(1000000)      /* us */
 
 
-/* At start: announces a file that is sound, forgets one that is not. */
-void mg_keep_verify(const mg_env_t *env, mg_keep_t *k, unsigned i);
+/*
+ * At start: announces a file that is sound, forgets one that is not.
+ * Without the lock only if none was announced yet.
+ */
+void mg_keep_verify(const mg_env_t *env, mg_keep_t *k, unsigned i,
+    int locked);
 
 /*
  * Makes the file be what the database is, whose generation is "wanted" or
@@ -34,7 +38,8 @@ int mg_keep_names(const mg_env_t *env, mg_keep_t *k, mg_pg_t *db,
 
 /*
  * The lock of the state folder; close() gives it back, and so does the end
- * of the process.  -1 with *e, MG_E_CANCELLED if it was asked to stop.
+ * of the process.  -1 with *e: MG_E_CANCELLED if it was asked to stop,
+ * MG_E_CONFLICT if another process holds it for seconds.
  */
 int mg_keep_lock(const mg_env_t *env, const int *cancel, mg_error_t *e);
 

@@ -73,6 +73,8 @@ static int mg_keep_renew(const mg_env_t *env, mg_keep_t *k, mg_pg_t *db,
     unsigned i, mg_error_t *e);
 static int mg_keep_fetch(const mg_env_t *env, unsigned i, uint64_t wanted,
     mg_snap_t **snap);
+static int mg_keep_adopt(const mg_env_t *env, unsigned i, uint64_t wanted,
+    mg_str_t image, mg_snap_t **snap, mg_error_t *e);
 static int mg_keep_make(const mg_env_t *env, mg_pg_t *db, unsigned i,
     mg_snap_t **snap, mg_error_t *e);
 static int mg_keep_build_catalog(mg_pg_t *db, mg_keep_build_t *b,
@@ -105,11 +107,18 @@ static const mg_keep_kind_t  mg_keep_kinds[MG_KEEP_KINDS] = {
 /* A file that is sound is announced, one that is not is built anew. */
 
 void
-mg_keep_verify(const mg_env_t *env, mg_keep_t *k, unsigned i)
+mg_keep_verify(const mg_env_t *env, mg_keep_t *k, unsigned i, int locked)
 {
     int         rc;
     mg_snap_t  *snap;
     mg_error_t  e;
+
+    if (!locked && mg_word_get(mg_keep_word(env, i, serial)) != 0) {
+
+        /* a reload: what was announced before may be newer than we see */
+
+        return;
+    }
 
     rc = mg_snap_open(&snap, env->state_dir, mg_keep_kinds[i].kind, 1, &e);
 
@@ -302,11 +311,7 @@ mg_keep_fetch(const mg_env_t *env, unsigned i, uint64_t wanted,
     rc = mg_redis_snap_get(env->redis, kind, wanted, &image, &e);
 
     if (rc == MG_OK) {
-        rc = mg_snap_publish(env->state_dir, kind, mg_buf_view(&image), &e);
-
-        if (rc == MG_OK) {
-            rc = mg_snap_open(snap, env->state_dir, kind, 0, &e);
-        }
+        rc = mg_keep_adopt(env, i, wanted, mg_buf_view(&image), snap, &e);
 
         if (rc != MG_OK) {
             env->log(MG_LOG_WARN, "the %s snapshot that Redis holds is not "
@@ -316,23 +321,53 @@ mg_keep_fetch(const mg_env_t *env, unsigned i, uint64_t wanted,
 
     mg_buf_free(&image);
 
-    if (rc != MG_OK) {
-        return rc;
+    if (rc == MG_OK) {
+        mg_metric_add(env->metrics, SNAPSHOT_REDIS, 1);
     }
 
-    if (mg_snap_generation(*snap) != wanted) {
-        env->log(MG_LOG_WARN, "the %s snapshot that Redis holds says it is "
-                 "generation %llu instead of %llu, it is not used",
-                 mg_keep_kinds[i].name,
-                 (unsigned long long) mg_snap_generation(*snap),
-                 (unsigned long long) wanted);
-        mg_snap_close(*snap);
-        return MG_DECLINED;
+    return rc;
+}
+
+
+/*
+ * Everything is judged before the file gets its name: a worker that comes
+ * later maps what lies there, announced or not.
+ */
+
+static int
+mg_keep_adopt(const mg_env_t *env, unsigned i, uint64_t wanted,
+    mg_str_t image, mg_snap_t **snap, mg_error_t *e)
+{
+    int       rc;
+    unsigned  kind;
+    uint64_t  generation;
+
+    kind = mg_keep_kinds[i].kind;
+
+    if (mg_snap_verify(image, kind, e) != MG_OK) {
+        return MG_ERROR;
     }
 
-    mg_metric_add(env->metrics, SNAPSHOT_REDIS, 1);
+    generation = mg_snap_image_generation(image);
 
-    return MG_OK;
+    if (generation != wanted) {
+        return mg_error_set(e, MG_E_INTERNAL, NULL,
+                            "it says it is generation %llu instead of %llu",
+                            (unsigned long long) generation,
+                            (unsigned long long) wanted);
+    }
+
+    if (mg_snap_publish(env->state_dir, kind, image, e) != MG_OK) {
+        return MG_ERROR;
+    }
+
+    rc = mg_snap_open(snap, env->state_dir, kind, 0, e);
+
+    if (rc == MG_DECLINED) {
+        rc = mg_error_set(e, MG_E_INTERNAL, NULL, "it vanished again");
+    }
+
+    return rc;
 }
 
 
@@ -636,7 +671,7 @@ mg_keep_lock(const mg_env_t *env, const int *cancel, mg_error_t *e)
         if ((errno != EWOULDBLOCK && errno != EINTR)
             || ms >= MG_KEEP_LOCK_MS)
         {
-            (void) mg_error_set(e, MG_E_INTERNAL, NULL,
+            (void) mg_error_set(e, MG_E_CONFLICT, NULL,
                                 "cannot lock \"%s\": %s", path,
                                 strerror(errno));
             (void) close(fd);

@@ -514,7 +514,8 @@ mg_openai_judge_answer(const mg_model_t *m, const mg_json_t *doc,
 
     if (v && v->type != MG_JSON_NULL) {
         words = mg_openai_error(doc, &code);
-        *message = mg_openai_clean(words, a);
+        *message = words.len ? mg_openai_clean(words, a)
+                             : mg_str("the answer is an error without words");
         return mg_openai_class(200, code);
     }
 

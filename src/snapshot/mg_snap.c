@@ -388,6 +388,17 @@ mg_snap_sum(const char *image, size_t len)
 }
 
 
+uint64_t
+mg_snap_image_generation(mg_str_t image)
+{
+    mg_snap_header_t  h;
+
+    memcpy(&h, image.data, sizeof(mg_snap_header_t));
+
+    return h.generation;
+}
+
+
 int
 mg_snap_same(mg_str_t a, mg_str_t b)
 {

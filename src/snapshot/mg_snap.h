@@ -66,6 +66,9 @@ int mg_snap_publish(const char *dir, unsigned kind, mg_str_t image,
 /* Verifies an image in memory: magic, version, length, checksum, offsets. */
 int mg_snap_verify(mg_str_t image, unsigned kind, mg_error_t *e);
 
+/* The generation that a verified image in memory states. */
+uint64_t mg_snap_image_generation(mg_str_t image);
+
 /*
  * 1 if two verified images say the same: all but the generation, the time
  * they were built at and the checksum is equal.

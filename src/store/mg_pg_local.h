@@ -26,7 +26,8 @@
 struct mg_pg_s {
     mg_pg_pool_t  *pool;
     PGconn        *conn;           /* NULL: closed */
-    unsigned       busy:1;         /* checked out */
+    unsigned       busy;           /* checked out; under the pool's mutex,
+                                      so no bit of the word below */
     unsigned       dead:1;         /* to be closed */
     unsigned       copying:1;
     char           sqlstate[6];
