@@ -339,6 +339,13 @@ subtest 'tokens' => sub {
     is $r->{json}{headers}{'x-api-key'}, undef, 'neither does that';
     is $go->(Authorization => 'Bearer ' . $gw->token('admin'))->{status},
        200, 'an admin may do everything';
+
+    $r = $gw->fetch(POST => '/open/v1/x',
+                    { Authorization => 'Bearer sk-placeholder' },
+                    { model => 'chat' });
+    is $r->{status}, 200, 'where none is needed a placeholder does no harm';
+    is $r->{json}{headers}{authorization}, 'Bearer sk-of-provider-one',
+       'and goes no further either';
 };
 
 

@@ -424,9 +424,36 @@ END
     is get('/api/v1/models/wrong/flags')->{json}{capabilities}{reasoning},
        undef, 'and a capability';
 
+    ok $job->{result}{removals_held}, 'as the job says';
+
     spew($source, $text);
     ($job, $h) = refresh();
     counts_are($h, 'back to the bundled one', removed => 107, failed => 0);
+};
+
+
+subtest 'a list that is suddenly short' => sub {
+    my $count = "select count(*) from model.models_metadata
+                 where active and source = 'models.dev'";
+
+    spew($source, '{"short":{"id":"short","name":"Short","models":{'
+                  . '"one":{"name":"One"}}}}');
+    my ($job, $h) = refresh();
+    is $job->{status}, 'completed', 'it is read';
+    ok $job->{result}{removals_held}, 'but not believed';
+    counts_are($h, 'nothing is removed', added => 1, removed => 0);
+    is $gw->sql_value($count), 5270, 'the rest stays';
+    like $gw->log, qr/shrunk from 5269 to 1 models/, 'the log says why';
+
+    ($job, $h) = refresh();
+    ok !$job->{result}{removals_held}, 'once more: it is meant';
+    counts_are($h, 'they are removed', added => 0, removed => 5269);
+    is $gw->sql_value($count), 1, 'one is left';
+
+    spew($source, $text);
+    ($job, $h) = refresh();
+    counts_are($h, 'and back', added => 0, changed => 5269, removed => 1);
+    by_hand_holds('after all that');
 };
 
 

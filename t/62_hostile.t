@@ -269,8 +269,6 @@ ok wait_until(sub {
          qw(chat mean shaky gone);
 }), 'the groups are in effect';
 
-my $all = '';
-my %seen;
 
 
 # the record of an answer, once it is there
@@ -519,12 +517,13 @@ subtest 'calls whose client has gone' => sub {
 my %expect = (
     'no answer' => 502, 'half a header' => 502, 'rubbish' => 502,
     'SSH' => 502, 'a huge header' => 502, 'many headers' => 502,
-    'two lengths' => qr/^(?:200|502)$/, 'a negative length' => 502,
-    'a header with NUL' => 502, 'status 99999' => 502,
+    'two lengths' => qr/^(?:200|502)$/,
+    'a negative length' => qr/^(?:200|502)$/, 'a header with NUL' => 502,
+    'two 100s' => 502, 'a 101' => 502, 'status 99999' => 502,
     'half a body' => 'cut', 'half a chunk' => 'cut',
     'chunks without end' => 'cut', 'a wrong chunk' => 'cut',
     'a huge chunk' => 'cut', 'silence' => 504,
-    'silence after the header' => 'cut', 'a 101' => qr/^(?:101|200|502)$/,
+    'silence after the header' => 'cut',
     'a 204 with a body' => 204,
 );
 
@@ -543,7 +542,10 @@ subtest 'model servers that answer badly' => sub {
                 or diag "$r->{reason} $r->{body}";
         }
 
-        next if $r->{status} == 0 || $r->{status} == 101;
+        next if $r->{status} == 0;
+
+        is scalar(grep { lc $_->[0] eq 'x-inference-id' } @{ $r->{list} }), 1,
+           "$how: the answer is the gateway's";
 
         my $rec = record($r, 'mean');
         is $rec->{status}, $r->{status}, "$how: recorded";
@@ -555,9 +557,9 @@ subtest 'model servers that answer badly' => sub {
     $w->request(POST => '/short/v1/x', {}, { model => 'mean',
                                             how => 'more than it said' });
     is $w->response->{body}, '{}', 'no more is passed on than was said';
-    $w->request(POST => '/short/v1/x', {}, { model => 'mean',
-                                            how => 'two 100s' });
-    is $w->response->{body}, '{}', 'and nothing is taken for the next answer';
+    $w->request(POST => '/short/v1/x', {}, { model => 'chat' });
+    like $w->response->{body}, qr/"digest"/,
+         'and nothing is taken for the next answer';
 
     # streams arrive as they were sent
     my $r = infer({ model => 'mean', how => 'an event now and then' });

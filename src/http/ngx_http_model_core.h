@@ -149,8 +149,8 @@ typedef struct {
 
 /*
  * Looks at Authorization: Bearer and (data plane) x-api-key.  need:
- * MG_ROLE_NONE accepts a request without token (default organisation); a
- * token that was sent must be valid all the same.  NGX_OK, or NGX_DECLINED
+ * MG_ROLE_NONE accepts a request without token (default organisation),
+ * and takes an unknown one for none: clients send placeholders.  NGX_OK, or NGX_DECLINED
  * with *e (401 with WWW-Authenticate set, 403, 503 without a snapshot).
  * The result is remembered for the request.
  */

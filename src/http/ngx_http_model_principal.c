@@ -53,6 +53,8 @@ static void ngx_http_model_principal_cleanup(void *data);
 static ngx_int_t ngx_http_model_principal_token(ngx_http_request_t *r,
     ngx_str_t *token);
 static void ngx_http_model_principal_trim(ngx_str_t *value, size_t skip);
+static void ngx_http_model_principal_nobody(
+    ngx_http_model_principal_t *p);
 static ngx_int_t ngx_http_model_principal_resolve(ngx_http_request_t *r,
     ngx_http_model_principal_t *p, mg_error_t *e);
 static void ngx_http_model_principal_digest(ngx_str_t *token, uint8_t *out);
@@ -76,12 +78,14 @@ ngx_http_model_principal(ngx_http_request_t *r, mg_role_e need,
         return NGX_DECLINED;
     }
 
-    if (id->error) {
+    *p = &id->principal;
+
+    /* where none is needed, a placeholder is as good as none */
+
+    if (id->error && need != MG_ROLE_NONE) {
         *e = *id->error;
         return ngx_http_model_principal_refuse(r, e);
     }
-
-    *p = &id->principal;
 
     if (mg_role_allows(id->principal.role, need)) {
         return NGX_OK;
@@ -136,6 +140,7 @@ ngx_http_model_principal_find(ngx_http_request_t *r)
         }
 
         *id->error = e;
+        ngx_http_model_principal_nobody(&id->principal);
     }
 
     cln->handler = ngx_http_model_principal_cleanup;
@@ -209,6 +214,23 @@ ngx_http_model_principal_trim(ngx_str_t *value, size_t skip)
 }
 
 
+/* Without a token: the default organisation and no role. */
+
+static void
+ngx_http_model_principal_nobody(ngx_http_model_principal_t *p)
+{
+    mg_uuid_t  org;
+
+    (void) mg_uuid_parse(mg_str(MG_ORG_DEFAULT), &org);
+
+    ngx_memzero(p, sizeof(ngx_http_model_principal_t));
+
+    p->role = MG_ROLE_NONE;
+    ngx_str_set(&p->org_id, MG_ORG_DEFAULT);
+    ngx_memcpy(p->org_bytes, org.b, 16);
+}
+
+
 static ngx_int_t
 ngx_http_model_principal_resolve(ngx_http_request_t *r,
     ngx_http_model_principal_t *p, mg_error_t *e)
@@ -220,13 +242,7 @@ ngx_http_model_principal_resolve(ngx_http_request_t *r,
     mg_routing_token_t   t;
 
     if (ngx_http_model_principal_token(r, &token) != NGX_OK) {
-
-        (void) mg_uuid_parse(mg_str(MG_ORG_DEFAULT), &org);
-
-        p->role = MG_ROLE_NONE;
-        ngx_str_set(&p->org_id, MG_ORG_DEFAULT);
-        ngx_memcpy(p->org_bytes, org.b, 16);
-
+        ngx_http_model_principal_nobody(p);
         return NGX_OK;
     }
 

@@ -128,10 +128,11 @@ ngx_http_model_tap_header_filter(ngx_http_request_t *r)
 
 
 /*
- * The proxy takes an answer without a status line for one of HTTP/0.9 and
- * would send it to the client as it is, without a header of ours: bytes that
- * a client takes for whatever answer they spell.  No client of ours speaks
- * 0.9, which has no POST.
+ * Two kinds of bytes that a client would take for whatever they spell.  An
+ * answer without a status line: the proxy takes it for HTTP/0.9 and would
+ * pass it on bare, but no client of ours speaks 0.9, which has no POST.  And
+ * one that begins with 1xx: the proxy takes that for the whole header, and
+ * the real answer behind it for a body.
  */
 
 static ngx_uint_t
@@ -139,19 +140,23 @@ ngx_http_model_tap_rubbish(ngx_http_request_t *r)
 {
     u_char  *p;
 
-    p = r->http_protocol.data;
-
-    if (r->upstream == NULL || r->http_version != NGX_HTTP_VERSION_9
-        || r->http_protocol.len != sizeof("HTTP/1.1") - 1)
-    {
+    if (r->upstream == NULL) {
         return 0;
     }
 
-    /* what the client speaks: the parser has overwritten the numbers */
+    p = r->http_protocol.data;
 
-    r->http_version = (p[5] - '0') * 1000 + p[7] - '0';
+    if (r->http_version == NGX_HTTP_VERSION_9
+        && r->http_protocol.len == sizeof("HTTP/1.1") - 1)
+    {
+        /* what the client speaks: the parser has overwritten the numbers */
 
-    return 1;
+        r->http_version = (p[5] - '0') * 1000 + p[7] - '0';
+
+        return 1;
+    }
+
+    return r->headers_out.status < NGX_HTTP_OK && !r->upstream->upgrade;
 }
 
 

@@ -7,8 +7,9 @@
  * commit, and whatever goes wrong on the way rolls back and leaves the old
  * rows, with a row in the history that says why.  Models that the source no
  * longer lists are marked inactive only if the document was complete, was
- * answered with 200 and as JSON, and nearly all of its entries were
- * readable: a broken source must not empty the catalog.
+ * answered with 200 and as JSON, nearly all of its entries were readable,
+ * and it was not the first that lists only half of what there was before:
+ * a broken source must not empty the catalog.
  *
  * Where it reads from is configuration (model_catalog_source), never a
  * member of the job: who may start a sync may not choose what the gateway
@@ -43,6 +44,12 @@
 /* More unreadable entries than one in so many: vanished models stay. */
 #define MG_SYNC_FAILED_SHARE   20
 
+/* A list that shrinks to less than one in so many is not believed at once. */
+#define MG_SYNC_SHRINK         2
+
+/* Rows of the history in which the last sync that completed is looked for. */
+#define MG_SYNC_HISTORY        100
+
 /* Share of the progress bar that reading takes; the rest is the commit. */
 #define MG_SYNC_READ_PERCENT   80
 
@@ -57,6 +64,7 @@ typedef struct {
     int64_t             size;           /* of the file, 0 unknown */
     mg_buf_t            reasons;        /* JSON, elements of an array */
     mg_jw_t             writer;
+    int                 held;           /* what is missing stays */
 } mg_sync_t;
 
 
@@ -420,32 +428,73 @@ mg_sync_read(mg_sync_t *s, mg_error_t *e)
 }
 
 
+/*
+ * Whether models that are missing are to stay.  A list that is suddenly
+ * short is believed when it is read once more, which is also how an operator
+ * says that he knows: by another refresh.
+ */
+
 static int
-mg_sync_commit(mg_sync_t *s, mg_error_t *e)
+mg_sync_holds(mg_sync_t *s, mg_error_t *e)
 {
-    int               rc, complete;
-    mg_store_sync_t  *store;
+    unsigned            i, n;
+    mg_sync_history_t  *rows;
 
-    /* the last chance to stop: the commit is one piece */
-
-    if (mg_run_stop(s->run, e) != MG_OK) {
-        return MG_ERROR;
-    }
-
-    s->run->progress = MG_SYNC_READ_PERCENT;
-    complete = (s->counts.failed * MG_SYNC_FAILED_SHARE <= s->counts.models);
-
-    if (!complete) {
+    if (s->counts.failed * MG_SYNC_FAILED_SHARE > s->counts.models) {
         s->run->env->log(MG_LOG_WARN, "sync of " MG_SYNC_SOURCE ": %d of %d "
                          "entries could not be read, models that are "
                          "missing stay active", (int) s->counts.failed,
                          (int) (s->counts.models + s->counts.failed));
+        s->held = 1;
+        return MG_OK;
     }
+
+    if (mg_store_sync_history(s->db, MG_SYNC_HISTORY, s->run->arena, &rows,
+                              &n, e)
+        != MG_OK)
+    {
+        return MG_ERROR;
+    }
+
+    for (i = 0; i < n; i++) {
+        if (mg_str_eq(rows[i].source, mg_str(MG_SYNC_SOURCE))
+            && mg_str_eq(rows[i].status, mg_str("completed")))
+        {
+            break;
+        }
+    }
+
+    if (i < n && rows[i].counts.models > s->counts.models * MG_SYNC_SHRINK) {
+        s->run->env->log(MG_LOG_WARN, "sync of " MG_SYNC_SOURCE ": the list "
+                         "has shrunk from %d to %d models, those that are "
+                         "missing stay active until it is read once more",
+                         (int) rows[i].counts.models,
+                         (int) s->counts.models);
+        s->held = 1;
+    }
+
+    return MG_OK;
+}
+
+
+static int
+mg_sync_commit(mg_sync_t *s, mg_error_t *e)
+{
+    int               rc;
+    mg_store_sync_t  *store;
+
+    /* the last chance to stop: the commit is one piece */
+
+    if (mg_run_stop(s->run, e) != MG_OK || mg_sync_holds(s, e) != MG_OK) {
+        return MG_ERROR;
+    }
+
+    s->run->progress = MG_SYNC_READ_PERCENT;
 
     store = s->store;
     s->store = NULL;
 
-    rc = mg_store_sync_commit(store, complete, s->started_at, &s->counts, e);
+    rc = mg_store_sync_commit(store, !s->held, s->started_at, &s->counts, e);
 
     if (rc == MG_OK) {
         s->run->progress = 100;
@@ -510,6 +559,7 @@ mg_sync_result(mg_sync_t *s)
         mg_jw_int(&w, members[i].name, members[i].value);
     }
 
+    mg_jw_bool(&w, "removals_held", s->held);
     mg_jw_end_array(&s->writer);
     mg_jw_raw(&w, "reasons", mg_buf_view(&s->reasons));
     mg_jw_end_object(&w);

@@ -248,13 +248,15 @@ mg_store_job_end(mg_pg_t *c, const mg_job_t *j, const char *owner,
     mg_pg_param_str(&p, mg_job_state_names[state]);
     mg_pg_param_str(&p, result);
     mg_pg_param_str(&p, error.len ? error : mg_str_null);
+    mg_pg_param_int(&p, j->attempt);
 
     rc = mg_pg_exec(c, "update model.jobs set state = $3, "
                     "result = coalesce($4, result), "
                     "error = case when $3 = 'pending' then null "
                     "else $5 end, "
                     "attempt = case when $3 = 'pending' "
-                    "then greatest(attempt - 1, 0) else attempt end, "
+                    "then greatest(attempt - 1, 0) "
+                    "else greatest(attempt, $6) end, "
                     "progress = case when $3 = 'completed' then 100 "
                     "else progress end, "
                     "lease_owner = null, lease_until = null, "

@@ -317,6 +317,8 @@ test_judge(void)
 
     judge(MG_TYPE_CHAT, 200, mg_str("{\"error\":{\"message\":\"no such\","
           "\"code\":\"model_not_found\"}}"), MG_PROBE_NOT_FOUND, "no such");
+    judge(MG_TYPE_CHAT, 200, mg_str("{\"error\":{\"code\":7}}"),
+          MG_PROBE_BAD_ANSWER, "the answer is an error without words");
     judge(MG_TYPE_CHAT, 401, mg_str("{\"error\":{\"message\":\"key?\","
           "\"code\":\"invalid_api_key\"}}"), MG_PROBE_AUTH, "key?");
     judge(MG_TYPE_CHAT, 403, mg_str("{\"error\":\"forbidden\"}"),
