@@ -164,8 +164,7 @@ e2e: release
 #: make test        unit and e2e, with what they need
 test:
 	@tools/deps test
-	@$(MAKE) -j$(J) unit
-	@$(MAKE) e2e
+	@rc=0; $(MAKE) -k -j$(J) unit || rc=1; $(MAKE) e2e || rc=1; exit $$rc
 
 #: make lint        layout, includes by room, cppcheck, scripts
 lint:

@@ -138,7 +138,7 @@ sub services {
     return if %service;
 
     local $ENV{MODEL_FAST} = 1;
-    system("$top/tools/services", 'start', $dir) == 0
+    system('taskset', '-c', 1, "$top/tools/services", 'start', $dir) == 0
         or die "bench: private services do not start\n";
 
     for (split /\n/, `$top/tools/services env $dir`) {

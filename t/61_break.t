@@ -11,6 +11,7 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::Bin/lib";
+use IO::Socket::UNIX;
 use JSON::PP ();
 use POSIX ();
 use Test::More;
@@ -136,8 +137,8 @@ sub load {
             my $r = infer($gw, $body);
             my $id = $r->{headers}{'x-inference-id'} // '-';
             my $good = $r->{status} == 200 && $r->{complete};
-            syswrite $out, $good ? "200 $id\n"
-                                 : "$r->{status} $id $r->{reason}\n";
+            syswrite $out, $good ? "good $id\n"
+                                 : "bad $r->{status} $id $r->{reason}\n";
             sleep 0.002;
         }
 
@@ -148,8 +149,8 @@ sub load {
         spew("$base.stop", '');
         waitpid $_, 0 for @pids;
         my @lines = map { split /\n/, slurp("$base.$_") } 1 .. $clients;
-        my @ids = map { /^200 (\S+)/ ? $1 : () } @lines;
-        return \@ids, [ grep { !/^200 / } @lines ];
+        my @ids = map { /^good (\S+)/ ? $1 : () } @lines;
+        return \@ids, [ grep { !/^good / } @lines ];
     };
 }
 
@@ -278,13 +279,39 @@ subtest 'kill -9 of workers under load' => sub {
     my @logged = grep { /^[0-9a-f]/ } split /\n/,
                  slurp($gw->dir . '/logs/ids.log');
     is_deeply missing($gw, \@logged), [], 'what was logged is recorded once';
-    cmp_ok scalar(@{ missing($gw, $ids, 0.1) }), '<=', 6,
+    my $lost = missing($gw, $ids, 3);
+    cmp_ok scalar(@$lost), '<=', 6,
            'an answer a kill was not logged yet, at most';
     is twice($gw), 0, 'none twice';
     is_deeply \@falls, [], 'counters go on where they were';
     cmp_ok $gw->metric('nginx_model_split_requests_total'), '>=', @$ids,
            'and count every request';
     is served($gw), 10, 'all is well';
+
+    # a client that has its answer and does not close: nginx waits for that
+    # for seconds, and so for the log phase
+    my @wires = map {
+        my $w = $gw->wire;
+        $w->request(POST => '/open/v1/x', { Connection => 'close' },
+                    { model => 'chat' });
+        $w;
+    } 1 .. 8;
+
+    my @ids = map { $_->response->{headers}{'x-inference-id'} } @wires;
+    $gw->kill_worker($_) for $gw->workers;
+    is_deeply missing($gw, \@ids), [], 'what lingers is recorded';
+
+    my $w = $gw->wire;
+    $w->request(POST => '/open/v1/x', { Connection => 'close' },
+                { model => 'chat' });
+    my $r = $w->response;
+    sleep 1.5;
+    $w->close;
+    my $id = $r->{headers}{'x-inference-id'};
+    is_deeply missing($gw, [ $id ]), [], 'one that closes late';
+    cmp_ok $gw->sql_value('select latency_us from model.' . table($gw)
+                          . " where inference_id = '$id'"),
+           '<', 1e6 * ($r->{seconds} + 1), 'with the time of its answer';
 };
 
 
@@ -298,8 +325,10 @@ subtest 'kill -9 of nginx, TERM' => sub {
 
     # none is in memory alone: what is there goes down with the machine
     ok wait_until(sub {
-        $gw->metric('nginx_model_split_requests_total')
-            == $gw->metric('nginx_model_records_total');
+        my %n = map { $_ => $gw->metric('nginx_model_records_total',
+                      outcome => $_) } qw(stored spooled replayed);
+        $n{stored} + $n{spooled} - $n{replayed}
+            >= $gw->metric('nginx_model_split_requests_total');
     }), 'records are in the spool';
 
     $gw->kill_all;
@@ -438,6 +467,7 @@ sub damaged {
     return 'not a snapshot' x 1000 if $how eq 'rubbish';
     return "\0" x $n if $how eq 'zeros';
     return $bytes . 'x' if $how eq 'a byte too many';
+    return $bytes if $how eq 'stale';
 
     my ($at) = $how =~ /(\d+)/;
     substr($bytes, $at * ($n - 1) / 100, 1) ^.= "\x10";
@@ -545,6 +575,238 @@ SKIP: {
         $gw->end_checks;
     };
 }
+
+
+# -- Redis --
+
+# a Redis of our own, and what it is asked
+
+sub redis {
+    my ($socket, @command) = @_;
+
+    my $c = IO::Socket::UNIX->new(Peer => $socket) or return undef;
+    my $bytes = '*' . @command . "\r\n"
+                . join '', map { '$' . length($_) . "\r\n$_\r\n" } @command;
+    syswrite $c, $bytes;
+    my $answer = <$c> // '';
+
+    if ($answer =~ /^\$(-?\d+)/ && $1 >= 0) {
+        read $c, $answer, $1;
+        return $answer;
+    }
+
+    if ($answer =~ /^\*(\d+)/) {
+        return map { my $l = <$c>; read $c, my $v, substr($l, 1) + 0; <$c>;
+                     $v } 1 .. $1;
+    }
+
+    return $answer;
+}
+
+
+subtest 'Redis away, hanging, full of rubbish' => sub {
+    my $dir = Services::base() . "/redis.$$";
+    my $socket = "$dir/socket";
+    my $pid;
+
+    my $serve = sub {
+        mkdir $dir;
+        chmod 0777, $dir;
+        $pid = start_process("$dir/log", 'redis-server', '--port', 0,
+            '--unixsocket', $socket, '--unixsocketperm', '777', '--save', '',
+            '--appendonly', 'no', '--dir', $dir);
+        wait_until(sub { (redis($socket, 'PING') // '') =~ /PONG/ });
+    };
+
+    my $end = sub { kill 'KILL', $pid; waitpid $pid, 0; unlink $socket; };
+
+    my $gw = gateway(redis => 0, http => "$format model_redis unix:$socket;");
+    is served($gw), 10, 'Redis away at start: no matter';
+
+    $serve->();
+    sleep 5.5;                      # a failed Redis is left alone for 5 s
+    add_provider($gw, 'stored');
+    ok wait_until(sub { knows($gw, 'stored') }), 'a change, Redis there';
+    my ($key) = wait_until(sub {
+        my $g = $gw->metric('nginx_model_snapshot_generation',
+                            kind => 'catalog');
+        my @k = grep { /:\Q$g\E$/ } redis($socket, 'KEYS', 'model:snap:*');
+        return $k[0];
+    });
+    ok $key, 'its file is put into Redis' or return $end->();
+
+    my $good = redis($socket, 'GET', $key);
+    my $state = $gw->dir . '/state';
+    is $good, slurp("$state/catalog.snap"), 'as it is';
+
+    # files of this and of other generations, under the key of the next start
+    $gw->quit;
+    my $next = $gw->sql_value("select generation from model.catalog_generation
+                               where name = 'catalog'");
+
+    for my $how ('rubbish', 'truncated', 'empty', 'bit at 50 %', 'stale') {
+        my $bytes = damaged($good, $how);
+
+        if ($how eq 'stale') {
+            add_provider($gw, 'newer');
+            $bytes = $good;
+            $next = $gw->sql_value("select generation from
+                model.catalog_generation where name = 'catalog'");
+        }
+
+        redis($socket, 'SET', $key =~ s/\d+$/$next/r, $bytes);
+        unlink "$state/catalog.snap";
+        truncate $gw->dir . '/logs/error.log', 0;
+        $gw->start->wait_ready;
+        like $gw->log, qr/catalog snapshot that Redis holds is not used/,
+             "$how: refused";
+        ok knows($gw, $how eq 'stale' ? 'newer' : 'stored'),
+           "$how: built from the database";
+        is $gw->metric('nginx_model_snapshot_builds_total',
+                       outcome => 'failed'), 0, "$how: nothing failed";
+        $gw->quit;
+    }
+
+    # a file that is refused is not left behind where a build fails, either
+    add_provider($gw, 'newest');
+    $next = $gw->sql_value("select generation from model.catalog_generation
+                            where name = 'catalog'");
+    $gw->sql('alter table model.models_metadata rename to hidden');
+    redis($socket, 'SET', $key =~ s/\d+$/$next/r, $good);
+    unlink "$state/catalog.snap";
+    truncate $gw->dir . '/logs/error.log', 0;
+    $gw->start;
+    ok wait_until(sub { $gw->log =~ /cannot build generation.*catalog/ }),
+       'stale, and the build fails';
+    like $gw->log, qr/Redis holds is not used: it says it is generation/,
+         'it is told of';
+    ok !-e "$state/catalog.snap", 'no worker finds the stale file';
+    $gw->sql('alter table model.hidden rename to models_metadata');
+    $gw->wait_ready;
+    ok knows($gw, 'newest'), 'it recovers';
+
+    # one that takes connections and says nothing
+    kill 'STOP', $pid;
+    my $began = time;
+    add_provider($gw, 'silent');
+    ok wait_until(sub { knows($gw, 'silent') }, 15),
+       sprintf 'Redis hangs: the change is served after %.1f s', time - $began;
+    is served($gw), 10, 'and traffic goes on';
+    kill 'CONT', $pid;
+
+    # one that answers with something else
+    $end->();
+    my $liar = fork // die "fork: $!\n";
+
+    if ($liar == 0) {
+        my $l = IO::Socket::UNIX->new(Local => $socket, Listen => 8)
+                or POSIX::_exit(1);
+        chmod 0777, $socket;
+
+        while (my $c = $l->accept) {
+            sysread $c, my $in, 65536;
+            syswrite $c, "*1000000000\r\n" . "\0\xff" x 100;
+            close $c;
+        }
+    }
+
+    sleep 5.5;
+    add_provider($gw, 'lied');
+    ok wait_until(sub { knows($gw, 'lied') }, 15), 'rubbish as protocol';
+    kill 'KILL', $liar;
+    waitpid $liar, 0;
+    unlink $socket;
+    is served($gw), 10, 'all is well';
+};
+
+
+# -- the database is slow --
+
+sub median { my @s = sort { $a <=> $b } @_; return $s[@s / 2]; }
+
+
+# seconds that the catalog, small and large inferences take
+
+sub timings {
+    my ($gw) = @_;
+
+    my $header = { Authorization => 'Bearer ' . $gw->token('admin') };
+    my $large = { x => 'y' x 400_000 };
+    my (@catalog, @small, @large);
+
+    for (1 .. 15) {
+        my $r = $gw->get('/api/v1/models', $header);
+        push @catalog, $r->{status} == 200 ? $r->{seconds} : 1e9;
+        $r = infer($gw);
+        push @small, $r->{status} == 200 ? $r->{seconds} : 1e9;
+        $r = infer($gw, $large);
+        push @large, $r->{status} == 200 ? $r->{seconds} : 1e9;
+    }
+
+    return map { median(@$_) } \@catalog, \@small, \@large;
+}
+
+
+subtest 'the database is slow' => sub {
+    my $gw = gateway(workers => 1);
+    my @before = timings($gw);
+    my $token = $gw->token('admin');
+
+    my $lock = start_process($gw->dir . '/lock.out', 'psql', '-X', '-q', '-d',
+        $gw->conninfo, '-c', 'begin; lock table model.model_groups in access '
+        . 'exclusive mode; select pg_sleep(600)');
+
+    ok wait_until(sub {
+        $gw->sql_value("select count(*) from pg_locks where granted
+            and mode = 'AccessExclusiveLock'
+            and relation = 'model.model_groups'::regclass");
+    }), 'the table is locked';
+
+    # more than threads and queue take
+    my $began = time;
+    my @wires = map {
+        my $w = $gw->wire;
+        $w->request('GET', '/api/v1/model-groups',
+                    { Authorization => "Bearer $token" });
+        $w;
+    } 1 .. 80;
+
+    my @during = timings($gw);
+    my @names = ('catalog', 'small inference', 'large inference');
+
+    for (0 .. 2) {
+        cmp_ok $during[$_], '<', 10 * $before[$_] + 0.5,
+               "$names[$_]: as fast as before";
+    }
+
+    # the first of those that wait time out, then the lock goes
+    is $wires[0]->response->{status}, 504, 'a call times out';
+    shift @wires;
+
+    kill 'KILL', $lock;
+    waitpid $lock, 0;
+    $gw->sql("select pg_terminate_backend(pid) from pg_stat_activity
+        where datname = '$gw->{dbname}' and application_name = 'psql'
+        and pid <> pg_backend_pid()");
+
+    my (%status, @refused);
+
+    for my $w (@wires) {
+        my $r = $w->response;
+        $status{ $r->{status} }++;
+        push @refused, $r if $r->{status} == 503;
+    }
+
+    is_deeply [ grep { !/^(?:200|50[34])$/ } keys %status ], [],
+        'calls are answered, refused or time out: ' . join ' ', %status;
+    cmp_ok scalar(@refused), '>=', 12, 'at once, what the queue cannot take';
+    is scalar(grep { ($_->{headers}{'retry-after'} // '') !~ /^\d+$/ }
+              @refused), 0, 'with Retry-After';
+
+    ok wait_until(sub { $gw->api(GET => '/api/v1/model-groups')->{status}
+                        == 200 }), 'it recovers';
+    is served($gw), 10, 'all is well';
+};
 
 
 done_testing;

@@ -25,6 +25,13 @@
 #define NGX_HTTP_MODEL_CATALOG_CUT    80     /* bytes quoted in messages */
 
 
+/* A run of a page on its way out. */
+typedef struct {
+    ngx_buf_t      buf;
+    ngx_chain_t    link;
+} ngx_http_model_catalog_piece_t;
+
+
 static ngx_int_t ngx_http_model_catalog_preconfiguration(ngx_conf_t *cf);
 
 static ngx_int_t ngx_http_model_catalog_models(ngx_http_model_ask_t *ask);
@@ -427,10 +434,10 @@ static ngx_int_t
 ngx_http_model_catalog_page(ngx_http_model_ask_t *ask, mg_snap_t *snap,
     mg_catalog_query_t *q)
 {
-    size_t               len;
-    ngx_uint_t           i;
-    ngx_chain_t         *out, *last;
-    ngx_http_request_t  *r;
+    ngx_uint_t                       i;
+    ngx_chain_t                     *out, *last;
+    ngx_http_request_t              *r;
+    ngx_http_model_catalog_piece_t  *piece;
 
     /* 16 KB; used within one call of one event loop */
     static mg_catalog_page_t  page;
@@ -446,17 +453,28 @@ ngx_http_model_catalog_page(ngx_http_model_ask_t *ask, mg_snap_t *snap,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
+    /* a page may have as many runs as items: one allocation for all */
+
+    piece = ngx_pcalloc(r->pool,
+                     page.n_runs * sizeof(ngx_http_model_catalog_piece_t));
+    if (piece == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
     for (i = 0; i < page.n_runs; i++) {
+        piece[i].buf.pos = (u_char *) page.runs[i].data;
+        piece[i].buf.last = piece[i].buf.pos + page.runs[i].len;
+        piece[i].buf.memory = 1;
+        piece[i].link.buf = &piece[i].buf;
 
-        /* each item ends in a comma, the very last one must not */
+        last->next = &piece[i].link;
+        last = last->next;
+    }
 
-        len = page.runs[i].len - (i + 1 == page.n_runs);
+    /* each item ends in a comma, the very last one must not */
 
-        if (ngx_http_model_catalog_link(r, &last, page.runs[i].data, len)
-            == NULL)
-        {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
+    if (page.n_runs) {
+        last->buf->last--;
     }
 
     return ngx_http_model_catalog_end(r, snap, q, page.total, out);

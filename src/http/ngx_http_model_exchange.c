@@ -35,6 +35,8 @@ static void ngx_http_model_exchange_free(ngx_http_model_exchange_t *x);
 
 static ngx_queue_t  ngx_http_model_exchanges;
 
+static void  (*ngx_http_model_exchange_ended)(ngx_http_model_exchange_t *x);
+
 /* Slots that wait for a request. */
 static ngx_queue_t  ngx_http_model_exchanges_idle;
 static ngx_uint_t   ngx_http_model_exchanges_kept;
@@ -103,6 +105,22 @@ ngx_http_model_exchange_reader(ngx_http_model_exchange_t *x)
     x->reader = &((ngx_http_model_exchange_slot_t *) x)->reader;
 
     return x->reader;
+}
+
+
+void
+ngx_http_model_exchange_on_end(void (*handler)(ngx_http_model_exchange_t *x))
+{
+    ngx_http_model_exchange_ended = handler;
+}
+
+
+void
+ngx_http_model_exchange_end(ngx_http_model_exchange_t *x)
+{
+    if (ngx_http_model_exchange_ended) {
+        ngx_http_model_exchange_ended(x);
+    }
 }
 
 

@@ -80,6 +80,15 @@ ngx_http_model_exchange_t *ngx_http_model_exchange_create(
 mg_usage_reader_t *ngx_http_model_exchange_reader(
     ngx_http_model_exchange_t *x);
 
+/*
+ * What to do when the last byte of an answer has gone out: long before the
+ * log phase where a client that closes lingers.  May be called again for the
+ * same exchange.  One handler a worker, set while the configuration is read.
+ */
+void ngx_http_model_exchange_on_end(
+    void (*handler)(ngx_http_model_exchange_t *x));
+void ngx_http_model_exchange_end(ngx_http_model_exchange_t *x);
+
 /* All exchanges of this worker whose requests are not freed yet. */
 void ngx_http_model_exchange_each(
     void (*handler)(ngx_http_model_exchange_t *x));

@@ -3,9 +3,12 @@
  *
  * A handler of the LOG phase, so it sees every request with an exchange
  * once and at its end, however it ended: served, refused by the gateway,
- * left by the client, cut by the provider.  It fills a record on the
- * stack, counts it for /metrics and encodes it into the worker's ring; the
- * rest is the recorder's.  No allocation, no formatting, no lock.
+ * left by the client, cut by the provider.  An answer whose last byte went
+ * out is recorded at once: nginx may keep a request of a connection that
+ * closes for seconds more, which are no latency, and a kill would lose it.
+ * It fills a record on the stack, counts it for /metrics and encodes it
+ * into the worker's ring; the rest is the recorder's.  No allocation, no
+ * formatting, no lock.
  *
  * Status on record: what the client was sent, but 499 where the client left
  * before the answer was complete, even if a 200 had gone out before.
@@ -410,6 +413,8 @@ ngx_http_model_log_postconfiguration(ngx_conf_t *cf)
     }
 
     *h = ngx_http_model_log_handler;
+
+    ngx_http_model_exchange_on_end(ngx_http_model_log_exchange);
 
     if (ngx_http_model_recorder_areas(cf, mcf) != NGX_OK
         || ngx_http_model_metric_add(cf, ngx_http_model_log_metrics) != NGX_OK

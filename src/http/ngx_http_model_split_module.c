@@ -35,6 +35,7 @@ typedef struct {
 
 typedef struct {
     ngx_uint_t                    used;         /* some location splits */
+    ngx_thread_pool_t            *pool;         /* reads bodies in files */
 } ngx_http_model_split_main_conf_t;
 
 
@@ -449,18 +450,21 @@ ngx_http_model_split_memory(ngx_http_request_t *r,
 }
 
 
-/* A body that was spooled: the disk is a pool thread's business. */
+/*
+ * A body that was spooled: the disk is a pool thread's business, and not one
+ * of model_db, which may all be waiting for the database.
+ */
 
 static ngx_int_t
 ngx_http_model_split_file(ngx_http_request_t *r,
     ngx_http_model_split_ctx_t *ctx, ngx_buf_t *b, mg_error_t *e)
 {
-    ngx_int_t                     rc;
-    ngx_http_model_task_t        *t;
-    ngx_http_model_split_file_t  *f;
-    ngx_http_model_main_conf_t   *mcf;
+    ngx_int_t                          rc;
+    ngx_http_model_task_t             *t;
+    ngx_http_model_split_file_t       *f;
+    ngx_http_model_split_main_conf_t  *smcf;
 
-    mcf = ngx_http_model_main(r);
+    smcf = ngx_http_get_module_main_conf(r, ngx_http_model_split_module);
 
     t = ngx_http_model_task_create(sizeof(ngx_http_model_split_file_t));
 
@@ -481,7 +485,7 @@ ngx_http_model_split_file(ngx_http_request_t *r,
     t->done = ngx_http_model_split_file_done;
     t->destroy = ngx_http_model_split_file_destroy;
 
-    rc = ngx_http_model_task_wait(mcf->db_pool, t, r);
+    rc = ngx_http_model_task_wait(smcf->pool, t, r);
 
     if (rc == NGX_DONE) {
         return NGX_DONE;
@@ -789,6 +793,13 @@ ngx_http_model_split_postconfiguration(ngx_conf_t *cf)
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"model_split\" is used without \"model_zone\"; "
                            "add \"model_zone model:32m;\" to the http block");
+        return NGX_ERROR;
+    }
+
+    /* "default", which nginx makes where no thread_pool says otherwise */
+
+    smcf->pool = ngx_thread_pool_add(cf, NULL);
+    if (smcf->pool == NULL) {
         return NGX_ERROR;
     }
 

@@ -263,17 +263,24 @@ ngx_http_model_tap_reader(ngx_http_request_t *r,
 static ngx_int_t
 ngx_http_model_tap_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 {
+    ngx_int_t                   rc;
     ngx_http_model_exchange_t  *x;
 
-    if (in) {
-        x = ngx_http_model_exchange_get(r);
+    x = ngx_http_model_exchange_get(r);
 
-        if (x) {
-            ngx_http_model_tap_read(x, in);
-        }
+    if (x && in) {
+        ngx_http_model_tap_read(x, in);
     }
 
-    return ngx_http_next_body_filter(r, in);
+    rc = ngx_http_next_body_filter(r, in);
+
+    if (rc == NGX_OK && x && x->ended && !r->buffered
+        && !r->connection->buffered)
+    {
+        ngx_http_model_exchange_end(x);
+    }
+
+    return rc;
 }
 
 

@@ -506,6 +506,30 @@ mg_sync_commit(mg_sync_t *s, mg_error_t *e)
 }
 
 
+/* A connection that was lost takes with it what was begun on it. */
+
+static void
+mg_sync_lost(mg_sync_t *s, const mg_error_t *why)
+{
+    mg_error_t  e;
+
+    if (s->db == NULL || mg_pg_exec(s->db, "select 1", NULL, NULL, &e)
+                         == MG_OK)
+    {
+        return;
+    }
+
+    if (s->store) {
+        mg_store_sync_abort(s->store, s->started_at, &s->counts,
+                            why->message);
+        s->store = NULL;
+    }
+
+    mg_pg_release(s->db);
+    s->db = NULL;
+}
+
+
 /*
  * Rolls back and leaves a row in the history.  A commit that failed has
  * taken the transaction with it: the row needs a new one.
@@ -519,6 +543,8 @@ mg_sync_abort(mg_sync_t *s, const mg_error_t *why)
     if (why->kind == MG_E_CONFLICT) {
         return;
     }
+
+    mg_sync_lost(s, why);
 
     if (mg_sync_store(s, &e) == MG_OK) {
         mg_store_sync_abort(s->store, s->started_at, &s->counts,

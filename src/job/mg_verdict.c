@@ -182,12 +182,14 @@ mg_verdict_save_piece(mg_verdict_t *v, mg_error_t *e)
 
     v->shown = v->current;
     v->n -= n;
-    memmove(v->results, v->results + n,
-            v->n * sizeof(mg_validation_result_t));
 
     if (v->n == 0) {
         mg_arena_reset(v->texts);
+        return MG_OK;
     }
+
+    memmove(v->results, v->results + n,
+            v->n * sizeof(mg_validation_result_t));
 
     return MG_OK;
 }

@@ -238,12 +238,22 @@ mg_tally_name(mg_tally_cell_t *c, const mg_tally_t *t)
     memcpy(c->group, s.data, s.len);
     c->group_len = s.len;
 
+    /* a request that no variant could serve has neither of these two */
+
     s = mg_tally_cut(t->variant, sizeof(c->variant));
-    memcpy(c->variant, s.data, s.len);
+
+    if (s.len) {
+        memcpy(c->variant, s.data, s.len);
+    }
+
     c->variant_len = s.len;
 
     s = mg_tally_cut(t->role, sizeof(c->role));
-    memcpy(c->role, s.data, s.len);
+
+    if (s.len) {
+        memcpy(c->role, s.data, s.len);
+    }
+
     c->role_len = s.len;
 
     __atomic_store_n(&c->named, 1, __ATOMIC_RELEASE);

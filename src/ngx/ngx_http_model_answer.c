@@ -12,16 +12,22 @@
 
 #include "ngx/ngx_http_model_answer.h"
 #include "ngx/ngx_http_model_compat.h"
+#include "base/mg_crypt.h"
+#include "base/mg_hash.h"
 #include "base/mg_jw.h"
 
 
 #define NGX_HTTP_MODEL_ANSWER_ID_MAX    128
 #define NGX_HTTP_MODEL_ANSWER_RETRY     "2"     /* seconds */
+#define NGX_HTTP_MODEL_ANSWER_RANDOM    4096
 
 
 static ngx_table_elt_t *ngx_http_model_answer_find(ngx_list_t *headers,
     const char *name);
 static ngx_uint_t ngx_http_model_answer_id_ok(ngx_str_t *id);
+static ngx_int_t ngx_http_model_answer_id_make(ngx_http_request_t *r,
+    ngx_str_t *id);
+static u_char *ngx_http_model_answer_random(size_t n);
 static ngx_int_t ngx_http_model_answer_prepare(ngx_http_request_t *r,
     ngx_str_t *etag, ngx_uint_t gzip);
 static ngx_int_t ngx_http_model_answer_render(ngx_http_request_t *r,
@@ -64,11 +70,7 @@ ngx_http_model_answer_sent(ngx_http_request_t *r, const char *name)
 ngx_int_t
 ngx_http_model_answer_request_id(ngx_http_request_t *r)
 {
-    ngx_str_t                  *sent, id;
-    ngx_uint_t                  key;
-    ngx_http_variable_value_t  *v;
-
-    static ngx_str_t  name = ngx_string("request_id");
+    ngx_str_t  *sent, id;
 
     if (ngx_http_model_answer_find(&r->headers_out.headers, "X-Request-Id")) {
         return NGX_OK;
@@ -80,17 +82,79 @@ ngx_http_model_answer_request_id(ngx_http_request_t *r)
         return ngx_http_model_answer_header(r, "X-Request-Id", sent);
     }
 
-    key = ngx_hash_key(name.data, name.len);
-
-    v = ngx_http_get_variable(r, &name, key);
-    if (v == NULL || v->not_found) {
+    if (ngx_http_model_answer_id_make(r, &id) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    id.len = v->len;
-    id.data = v->data;
-
     return ngx_http_model_answer_header(r, "X-Request-Id", &id);
+}
+
+
+/*
+ * The value of $request_id where the configuration uses that (a log shows
+ * the same id then), and else one like it that is cheaper to come by.
+ */
+
+static ngx_int_t
+ngx_http_model_answer_id_make(ngx_http_request_t *r, ngx_str_t *id)
+{
+    ngx_uint_t                  key;
+    ngx_http_variable_t        *known;
+    ngx_http_variable_value_t  *v;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    static ngx_str_t  name = ngx_string("request_id");
+
+    cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);
+    key = ngx_hash_key(name.data, name.len);
+
+    known = ngx_hash_find(&cmcf->variables_hash, key, name.data, name.len);
+
+    if (known && (known->flags & NGX_HTTP_VAR_INDEXED)) {
+        v = ngx_http_get_flushed_variable(r, known->index);
+
+        if (v == NULL || v->not_found) {
+            return NGX_ERROR;
+        }
+
+        id->len = v->len;
+        id->data = v->data;
+
+        return NGX_OK;
+    }
+
+    id->len = 32;
+    id->data = ngx_pnalloc(r->pool, id->len + 1);
+    if (id->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    mg_hex(ngx_http_model_answer_random(16), 16, (char *) id->data);
+
+    return NGX_OK;
+}
+
+
+/* From a buffer of the worker: a system call each few hundred answers. */
+
+static u_char *
+ngx_http_model_answer_random(size_t n)
+{
+    static u_char  bytes[NGX_HTTP_MODEL_ANSWER_RANDOM];
+    static size_t  used = NGX_HTTP_MODEL_ANSWER_RANDOM;
+
+    if (used + n > NGX_HTTP_MODEL_ANSWER_RANDOM) {
+        if (mg_random(bytes, sizeof(bytes)) != MG_OK) {
+            ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
+                          "model: the system gives no random bytes");
+        }
+
+        used = 0;
+    }
+
+    used += n;
+
+    return bytes + used - n;
 }
 
 

@@ -14,6 +14,10 @@
 
 #include "snapshot/mg_snap_catalog_layout.h"
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 
 /* the window of matches that make the page */
 
@@ -33,6 +37,8 @@ static void mg_catalog_all(mg_catalog_window_t *w, uint32_t first,
     uint32_t n);
 static void mg_catalog_filter(mg_catalog_window_t *w, uint32_t first,
     uint32_t n, mg_sc_key_t mask, mg_sc_key_t want);
+static inline uint64_t mg_catalog_hits(const mg_sc_key_t *keys, unsigned n,
+    mg_sc_key_t mask, mg_sc_key_t want);
 static void mg_catalog_search(mg_catalog_window_t *w, uint32_t first,
     uint32_t n, mg_sc_key_t mask, mg_sc_key_t want,
     const mg_search_t *search);
@@ -147,7 +153,7 @@ static void
 mg_catalog_filter(mg_catalog_window_t *w, uint32_t first, uint32_t n,
     mg_sc_key_t mask, mg_sc_key_t want)
 {
-    unsigned            j, width;
+    unsigned            width;
     uint32_t            i, total;
     uint64_t            hits;
     const mg_sc_key_t  *keys;
@@ -157,11 +163,7 @@ mg_catalog_filter(mg_catalog_window_t *w, uint32_t first, uint32_t n,
 
     for (i = 0; i < n; i += width) {
         width = n - i < 64 ? n - i : 64;
-        hits = 0;
-
-        for (j = 0; j < width; j++) {
-            hits |= (uint64_t) ((keys[i + j] & mask) == want) << j;
-        }
+        hits = mg_catalog_hits(keys + i, width, mask, want);
 
         total = w->page->total + (uint32_t) __builtin_popcountll(hits);
 
@@ -175,6 +177,47 @@ mg_catalog_filter(mg_catalog_window_t *w, uint32_t first, uint32_t n,
                                + (uint32_t) __builtin_ctzll(hits));
         }
     }
+}
+
+
+/* Bit j: of n keys, 64 at most, number j has what is wanted. */
+
+static inline uint64_t
+mg_catalog_hits(const mg_sc_key_t *keys, unsigned n, mg_sc_key_t mask,
+    mg_sc_key_t want)
+{
+    unsigned  j;
+    uint64_t  hits;
+
+    j = 0;
+    hits = 0;
+
+#if defined(__SSE2__)
+
+    __m128i  m, w, low, high;
+
+    m = _mm_set1_epi16((short) mask);
+    w = _mm_set1_epi16((short) want);
+
+    for ( /* void */ ; j + 16 <= n; j += 16) {
+        low = _mm_loadu_si128((const __m128i *) (keys + j));
+        high = _mm_loadu_si128((const __m128i *) (keys + j + 8));
+
+        low = _mm_cmpeq_epi16(_mm_and_si128(low, m), w);
+        high = _mm_cmpeq_epi16(_mm_and_si128(high, m), w);
+
+        hits |= (uint64_t) (unsigned)
+                    _mm_movemask_epi8(_mm_packs_epi16(low, high))
+                << j;
+    }
+
+#endif
+
+    for ( /* void */ ; j < n; j++) {
+        hits |= (uint64_t) ((keys[j] & mask) == want) << j;
+    }
+
+    return hits;
 }
 
 

@@ -121,10 +121,50 @@ test_checksum(void)
 }
 
 
+/* The paper's own key and input of 15 bytes; a sum that misses no bit. */
+
+static void
+test_short(void)
+{
+    size_t    i, j, bad;
+    uint8_t   key[16], data[100];
+    uint64_t  h[2], sum;
+
+    for (i = 0; i < sizeof(data); i++) {
+        data[i] = (uint8_t) i;
+        key[i % 16] = (uint8_t) (i % 16);
+    }
+
+    mg_siphash128(key, data, 0, h);
+
+    ok(h[0] == 0xe6a825ba047f81a3ULL && h[1] == 0x930255c71472f66dULL,
+       "128 bits of nothing");
+
+    mg_siphash128(key, data, 15, h);
+
+    ok(h[0] == 0x11a8b03399e99354ULL && h[1] == 0xd9c3cf970fec087eULL,
+       "128 bits of 15 bytes");
+
+    for (bad = 0, i = 1; i <= sizeof(data); i++) {
+        sum = mg_sum64(data, i);
+        bad += (mg_sum64(data, i - 1) == sum);
+
+        for (j = 0; j < i * 8; j++) {
+            data[j / 8] ^= (uint8_t) (1 << (j % 8));
+            bad += (mg_sum64(data, i) == sum);
+            data[j / 8] ^= (uint8_t) (1 << (j % 8));
+        }
+    }
+
+    is_int(bad, 0, "a sum sees each flipped bit and each missing byte");
+}
+
+
 int
 main(void)
 {
     test_siphash();
+    test_short();
     test_sha256();
     test_hex();
     test_checksum();
