@@ -46,7 +46,8 @@ sub tls_server {
 
         location / {
             default_type application/json;
-            return 200 '{"sni":"\$ssl_server_name","key":"\$http_authorization","connection":\$connection,"host":"\$http_host"}';
+            set \$seen '"sni":"\$ssl_server_name","connection":\$connection';
+            return 200 '{\$seen,"key":"\$http_authorization"}';
         }
     }
 END

@@ -150,9 +150,9 @@ typedef struct {
 /*
  * Looks at Authorization: Bearer and (data plane) x-api-key.  need:
  * MG_ROLE_NONE accepts a request without token (default organisation),
- * and takes an unknown one for none: clients send placeholders.  NGX_OK, or NGX_DECLINED
- * with *e (401 with WWW-Authenticate set, 403, 503 without a snapshot).
- * The result is remembered for the request.
+ * and takes an unknown one for none: clients send placeholders.  NGX_OK, or
+ * NGX_DECLINED with *e (401 with WWW-Authenticate set, 403, 503 without a
+ * snapshot).  The result is remembered for the request.
  */
 ngx_int_t ngx_http_model_principal(ngx_http_request_t *r, mg_role_e need,
     ngx_http_model_principal_t **p, mg_error_t *e);
