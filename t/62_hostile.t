@@ -88,6 +88,11 @@ sub put { my ($s, $bytes) = @_; syswrite $s, $bytes; }
 my $head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n";
 my $sse = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n";
 my $chunked = "Transfer-Encoding: chunked\r\n";
+
+# said where the next request must not meet the connection as it closes: a POST
+# that was sent on it is not repeated
+my $close = "Connection: close\r\n";
+
 my $event = qq(data: {"choices":[{"delta":{"content":"x"}}]}\n\n);
 
 my %hostile = (
@@ -155,7 +160,7 @@ my %hostile = (
     'silence' => sub { sleep 3600 },
     'silence after the header' => sub { put($_[0], "$sse\r\n"); sleep 3600 },
     'a byte at a time' => sub {
-        put($_[0], $_) for split //, "$sse$chunked\r\n";
+        put($_[0], $_) for split //, "$sse$chunked$close\r\n";
 
         for my $byte (split //, $event x 2) {
             put($_[0], "1\r\n$byte\r\n");
@@ -165,7 +170,7 @@ my %hostile = (
         put($_[0], "0\r\n\r\n");
     },
     'an event now and then' => sub {
-        put($_[0], "$sse$chunked\r\n");
+        put($_[0], "$sse$chunked$close\r\n");
 
         for (1 .. 8) {
             put($_[0], sprintf("%x\r\n%s\r\n", length $event, $event));
