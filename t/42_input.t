@@ -18,12 +18,12 @@ use Gateway;
 use Host qw(wait_until);
 use Wire;
 
-my $locations = $Gateway::locations =~ s{location /api/ \{ model_api; \}}
-    {location /api/ { client_max_body_size 1200k; model_api; }}r;
+my $locations = $Gateway::locations
+    =~ s!/api/ \{ model_api;!/api/ { client_max_body_size 1200k; model_api;!r;
+
+$locations =~ s/error_page 400/error_page 400 404/;
 
 my $gw = Gateway->new(more => <<'END', server => $locations);
-        error_page 400 404 413 414 502 /model-error;
-        location = /model-error { internal; model_api; }
         location = /denied { return 413; }
         location = /broken { proxy_pass http://127.0.0.1:1; }
 END

@@ -142,6 +142,26 @@ ngx_http_model_exchange_each(void (*handler)(ngx_http_model_exchange_t *x))
 }
 
 
+void
+ngx_http_model_exchange_exit(void)
+{
+    ngx_queue_t  *q;
+
+    if (ngx_http_model_exchanges.next == NULL) {
+        return;
+    }
+
+    while (!ngx_queue_empty(&ngx_http_model_exchanges_idle)) {
+        q = ngx_queue_head(&ngx_http_model_exchanges_idle);
+
+        ngx_queue_remove(q);
+        ngx_http_model_exchanges_kept--;
+
+        ngx_free(ngx_queue_data(q, ngx_http_model_exchange_t, queue));
+    }
+}
+
+
 /* All the rest belongs to the pool or to the pinned snapshot. */
 
 static void

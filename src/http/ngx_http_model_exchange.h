@@ -89,6 +89,9 @@ void ngx_http_model_exchange_on_end(
     void (*handler)(ngx_http_model_exchange_t *x));
 void ngx_http_model_exchange_end(ngx_http_model_exchange_t *x);
 
+/* In exit_process: gives back the slots that wait for a request. */
+void ngx_http_model_exchange_exit(void);
+
 /* All exchanges of this worker whose requests are not freed yet. */
 void ngx_http_model_exchange_each(
     void (*handler)(ngx_http_model_exchange_t *x));

@@ -461,4 +461,5 @@ ngx_http_model_log_exit_process(ngx_cycle_t *cycle)
     ngx_http_model_recorder_close();
     ngx_http_model_exchange_each(ngx_http_model_log_cut);
     ngx_http_model_recorder_exit();
+    ngx_http_model_exchange_exit();
 }

@@ -307,7 +307,8 @@ sub start {
 
     wait_until(sub {
         waitpid($self->{pid}, 1) == $self->{pid}
-            || -s "$self->{dir}/nginx.pid" && $self->workers && $self->answers;
+            || -s "$self->{dir}/nginx.pid"
+               && $self->workers >= $self->{workers} && $self->answers;
     });
 
     if (!alive($self->{pid}) || !$self->answers) {
