@@ -120,10 +120,10 @@ void mg_pg_rows_free(mg_pg_rows_t *r);
 mg_str_t mg_pg_ident(mg_arena_t *a, const char *schema, mg_str_t name);
 
 
-/* -- COPY ... FROM STDIN (text format) -- */
+/* -- COPY ... FROM STDIN -- */
 
 int mg_pg_copy_begin(mg_pg_t *c, const char *sql, mg_error_t *e);
-/* Rows as text, escaped with the helpers below. */
+/* Rows as text made with the helpers below, or binary as of mg_pg_row.h. */
 int mg_pg_copy_data(mg_pg_t *c, mg_str_t data, mg_error_t *e);
 /* error_text NULL: finish; else abort. */
 int mg_pg_copy_end(mg_pg_t *c, const char *error_text, mg_error_t *e);

@@ -1,9 +1,9 @@
 /*
- * mg_pg_copy.c: COPY ... FROM STDIN in text format.
+ * mg_pg_copy.c: COPY ... FROM STDIN, and the columns of its text format.
  *
  * Rows are built in a mg_buf_t by the helpers here, a column a call, and
  * sent in pieces of any size; the caller ends each row with a line break.
- * Numbers are written by hand: a batch of records has 30 of them a row.
+ * The binary format, for those who send much, is mg_pg_row.h.
  *
  * Pool threads; sending blocks.
  */

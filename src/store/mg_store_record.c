@@ -9,12 +9,14 @@
  * table whose rows are inserted where there is none.  So is a batch for a
  * table that is gone: its records are kept in inference_unassigned.
  *
- * Rows are text in one buffer, sent and begun anew when it is full, so that
- * it stays in the processor's cache; nothing is allocated for a row.
+ * Rows are in COPY's binary format (mg_pg_row.h) in one buffer, sent and
+ * begun anew when it is full, so that it stays in the processor's cache;
+ * nothing is allocated for a row.
  *
  * Pool threads; blocks.
  */
 
+#include "store/mg_pg_row.h"
 #include "store/mg_store_column.h"
 
 #include <stdlib.h>
@@ -34,6 +36,11 @@
     "cache_read_tokens, cache_write_tokens, output_tokens, "                  \
     "reasoning_tokens, audio_input_tokens, audio_output_tokens, "             \
     "usage_source, cost_nano_usd"
+
+#define MG_RECORD_N_COLUMNS  43
+
+/* A row without the strings that a record brings. */
+#define MG_RECORD_ROW_SIZE   (2 + MG_RECORD_N_COLUMNS * MG_PG_ROW_COLUMN)
 
 #define MG_RECORD_BATCH      "pg_temp.inference_batch"
 #define MG_RECORD_UNKNOWN    "inference_unassigned"
@@ -59,7 +66,7 @@ static int mg_records_table(mg_records_t *s, mg_str_t name, mg_str_t *table,
     mg_error_t *e);
 static int mg_record_cmp(const void *one, const void *two);
 static void mg_record_row(mg_buf_t *b, const mg_record_t *r);
-static void mg_record_uuid(mg_buf_t *b, int first, const mg_uuid_t *u);
+static char *mg_record_row_rest(char *p, const mg_record_t *r);
 static mg_str_t mg_record_name(const char *const *names, unsigned n,
     unsigned i);
 
@@ -272,7 +279,8 @@ mg_records_copy(mg_records_t *s, mg_str_t target, unsigned first,
     mg_str_t  sql;
 
     sql = mg_arena_printf(s->arena, "copy %.*s (" MG_RECORD_COLUMNS
-                          ") from stdin", MG_STR_ARG(target));
+                          ") from stdin (format binary)",
+                          MG_STR_ARG(target));
 
     if (sql.data == NULL) {
         return mg_store_memory(e);
@@ -283,11 +291,17 @@ mg_records_copy(mg_records_t *s, mg_str_t target, unsigned first,
     }
 
     s->rows.len = 0;
+    mg_buf_add(&s->rows, MG_PG_ROW_SIGNATURE,
+               sizeof(MG_PG_ROW_SIGNATURE) - 1);
 
     for (i = first; i < end; i++) {
         mg_record_row(&s->rows, s->sorted[i]);
 
-        if (s->rows.len < MG_RECORD_ROWS && i + 1 < end) {
+        if (i + 1 == end) {
+            mg_buf_add(&s->rows, MG_PG_ROW_TRAILER,
+                       sizeof(MG_PG_ROW_TRAILER) - 1);
+
+        } else if (s->rows.len < MG_RECORD_ROWS) {
             continue;
         }
 
@@ -344,83 +358,95 @@ mg_record_cmp(const void *one, const void *two)
 
 /* -- a row -- */
 
+/* What is counted is never below 0: that is unknown. */
+#define mg_record_int4(p, n)                                                  \
+    mg_pg_row_int4(p, (n) < 0 ? MG_UNKNOWN : (n))
+#define mg_record_int8(p, n)                                                  \
+    mg_pg_row_int8(p, (n) < 0 ? MG_UNKNOWN : (n))
+
+
 static void
 mg_record_row(mg_buf_t *b, const mg_record_t *r)
 {
-    unsigned           i;
-    mg_str_t           s;
-    const mg_usage_t  *u;
+    char      *p;
+    size_t     size;
+    mg_str_t   s;
+    unsigned   i;
 
-#define MG_RECORD_INT(n)  mg_pg_copy_int(b, 0, (n) < 0 ? MG_UNKNOWN : (n))
+    size = MG_RECORD_ROW_SIZE;
 
-    u = &r->usage;
+    for (i = 0; i < MG_RS_N; i++) {
+        size += r->str[i].len;
+    }
 
-    mg_record_uuid(b, 1, &r->id);
-    mg_pg_copy_time(b, 0, r->created_at ? r->created_at
+    p = mg_buf_reserve(b, size);
+
+    if (p == NULL) {
+        return;
+    }
+
+    p = mg_pg_row_begin(p, MG_RECORD_N_COLUMNS);
+
+    p = mg_pg_row_uuid(p, &r->id);
+    p = mg_pg_row_time(p, r->created_at ? r->created_at
                                         : mg_uuid_time(&r->id));
-    mg_record_uuid(b, 0, &r->org_id);
-    mg_record_uuid(b, 0, &r->group_id);
+    p = mg_pg_row_uuid(p, &r->org_id);
+    p = mg_pg_row_uuid(p, &r->group_id);
 
     for (i = 0;
          i < sizeof(mg_record_strings) / sizeof(mg_record_strings[0]);
          i++)
     {
         s = r->str[mg_record_strings[i]];
-        mg_pg_copy_str(b, 0, s.len ? s : mg_str_null);
+        p = mg_pg_row_str(p, s.len ? s : mg_str_null);
     }
 
-    MG_RECORD_INT(r->bucket);
+    p = mg_record_row_rest(p, r);
 
-    s = mg_str_n((const char *) r->key_hash, sizeof(r->key_hash));
-    mg_pg_copy_bytes(b, 0, r->key_source ? s : mg_str_null);
-    mg_pg_copy_str(b, 0, mg_record_name(mg_record_key_sources, 4,
-                                        r->key_source));
-    mg_record_uuid(b, 0, &r->token_id);
-
-    mg_pg_copy_int(b, 0, r->status);
-    mg_pg_copy_int(b, 0, r->upstream_status ? r->upstream_status
-                                            : MG_UNKNOWN);
-    mg_pg_copy_tri(b, 0, r->stream != 0);
-    mg_pg_copy_tri(b, 0, r->truncated != 0);
-    MG_RECORD_INT(r->attempts);
-    MG_RECORD_INT(r->latency_us);
-    MG_RECORD_INT(r->ttft_us);
-    MG_RECORD_INT(r->upstream_us);
-    MG_RECORD_INT(r->request_bytes);
-    MG_RECORD_INT(r->response_bytes);
-    MG_RECORD_INT(u->input);
-    MG_RECORD_INT(u->input_uncached);
-    MG_RECORD_INT(u->cache_read);
-    MG_RECORD_INT(u->cache_write);
-    MG_RECORD_INT(u->output);
-    MG_RECORD_INT(u->reasoning);
-    MG_RECORD_INT(u->audio_in);
-    MG_RECORD_INT(u->audio_out);
-    mg_pg_copy_str(b, 0, mg_record_name(mg_record_usage_sources, 3,
-                                        r->usage_source));
-    MG_RECORD_INT(r->cost_nano);
-    mg_buf_char(b, '\n');
-
-#undef MG_RECORD_INT
+    b->len = (size_t) (p - b->data);
 }
 
 
-/* All zero is none. */
+/* What is of a fixed length, from "bucket" on. */
 
-static void
-mg_record_uuid(mg_buf_t *b, int first, const mg_uuid_t *u)
+static char *
+mg_record_row_rest(char *p, const mg_record_t *r)
 {
-    char  text[MG_UUID_LEN + 1];
+    mg_str_t           hash;
+    const mg_usage_t  *u;
 
-    static const mg_uuid_t  none;
+    u = &r->usage;
+    hash = mg_str_n((const char *) r->key_hash, sizeof(r->key_hash));
 
-    if (memcmp(u, &none, sizeof(mg_uuid_t)) == 0) {
-        mg_pg_copy_str(b, first, mg_str_null);
-        return;
-    }
+    p = mg_record_int4(p, r->bucket);
+    p = mg_pg_row_str(p, r->key_source ? hash : mg_str_null);
+    p = mg_pg_row_str(p, mg_record_name(mg_record_key_sources, 4,
+                                        r->key_source));
+    p = mg_pg_row_uuid(p, &r->token_id);
 
-    mg_uuid_format(u, text);
-    mg_pg_copy_str(b, first, mg_str_n(text, MG_UUID_LEN));
+    p = mg_pg_row_int4(p, r->status);
+    p = mg_pg_row_int4(p, r->upstream_status ? r->upstream_status
+                                             : MG_UNKNOWN);
+    p = mg_pg_row_bool(p, r->stream);
+    p = mg_pg_row_bool(p, r->truncated);
+    p = mg_record_int4(p, r->attempts);
+    p = mg_record_int8(p, r->latency_us);
+    p = mg_record_int8(p, r->ttft_us);
+    p = mg_record_int8(p, r->upstream_us);
+    p = mg_record_int8(p, r->request_bytes);
+    p = mg_record_int8(p, r->response_bytes);
+    p = mg_record_int8(p, u->input);
+    p = mg_record_int8(p, u->input_uncached);
+    p = mg_record_int8(p, u->cache_read);
+    p = mg_record_int8(p, u->cache_write);
+    p = mg_record_int8(p, u->output);
+    p = mg_record_int8(p, u->reasoning);
+    p = mg_record_int8(p, u->audio_in);
+    p = mg_record_int8(p, u->audio_out);
+    p = mg_pg_row_str(p, mg_record_name(mg_record_usage_sources, 3,
+                                        r->usage_source));
+
+    return mg_record_int8(p, r->cost_nano);
 }
 
 
