@@ -7,7 +7,9 @@
  * by identity (scheme, host, port), in the book of ngx_http_model_address.h,
  * so that two hosts behind one address never share either, and no key goes
  * to the wrong one.  Idle connections also hang in one queue for all
- * addresses; the oldest goes when there are more than keepalive=N.
+ * addresses; the oldest goes when there are more than keepalive=N.  One timer
+ * sweeps that queue from its old end: a timer for each connection would cost
+ * two more operations on nginx's tree with every request.
  *
  * Everything is allocated with the configuration and private to a worker.
  * Event loop only.
@@ -29,6 +31,8 @@ typedef struct {
 
     ngx_queue_t                        idle;       /* newest first */
     ngx_queue_t                        unused;     /* items */
+    ngx_event_t                        sweep;
+    ngx_connection_t                   dumb;       /* sweep's data: has fd */
 
     ngx_http_model_book_t             *book;
 } ngx_http_model_backend_conf_t;
@@ -40,6 +44,7 @@ typedef struct {
     ngx_queue_t                        peer;       /* address->idle */
     ngx_connection_t                  *connection;
     ngx_http_model_backend_conf_t     *conf;
+    ngx_msec_t                         since;
 } ngx_http_model_idle_t;
 
 
@@ -73,6 +78,9 @@ static ngx_connection_t *ngx_http_model_backend_reuse(
     ngx_http_model_idle_t *item);
 static void ngx_http_model_backend_dummy(ngx_event_t *ev);
 static void ngx_http_model_backend_idle(ngx_event_t *ev);
+static void ngx_http_model_backend_arm(ngx_http_model_backend_conf_t *bcf,
+    ngx_msec_t delay);
+static void ngx_http_model_backend_sweep(ngx_event_t *ev);
 static void ngx_http_model_backend_drop(ngx_http_model_idle_t *item);
 static void ngx_http_model_backend_leave(ngx_http_model_address_t *a);
 static void ngx_http_model_backend_close(ngx_connection_t *c);
@@ -453,9 +461,17 @@ ngx_http_model_backend_keep(ngx_http_model_peer_t *bp,
     ngx_queue_insert_head(&bp->address->idle, &item->peer);
 
     item->connection = c;
+    item->since = ngx_current_msec;
+
+    if (!bcf->sweep.timer_set) {
+        ngx_http_model_backend_arm(bcf, bcf->timeout);
+    }
 
     c->read->delayed = 0;
-    ngx_add_timer(c->read, bcf->timeout);
+
+    if (c->read->timer_set) {
+        ngx_del_timer(c->read);
+    }
 
     if (c->write->timer_set) {
         ngx_del_timer(c->write);
@@ -496,10 +512,6 @@ ngx_http_model_backend_reuse(ngx_http_model_idle_t *item)
     c->sent = 0;
     c->data = NULL;
 
-    if (c->read->timer_set) {
-        ngx_del_timer(c->read);
-    }
-
     return c;
 }
 
@@ -522,7 +534,7 @@ ngx_http_model_backend_idle(ngx_event_t *ev)
 
     c = ev->data;
 
-    if (!c->close && !c->read->timedout) {
+    if (!c->close) {
 
         n = recv(c->fd, byte, 1, MSG_PEEK);
 
@@ -536,6 +548,54 @@ ngx_http_model_backend_idle(ngx_event_t *ev)
     }
 
     ngx_http_model_backend_drop(c->data);
+}
+
+
+static void
+ngx_http_model_backend_arm(ngx_http_model_backend_conf_t *bcf,
+    ngx_msec_t delay)
+{
+    bcf->dumb.fd = (ngx_socket_t) -1;
+    bcf->dumb.data = bcf;
+
+    bcf->sweep.handler = ngx_http_model_backend_sweep;
+    bcf->sweep.data = &bcf->dumb;
+    bcf->sweep.log = ngx_cycle->log;
+    bcf->sweep.cancelable = 1;
+
+    ngx_add_timer(&bcf->sweep, delay);
+}
+
+
+/* Closes what has been idle for keepalive_timeout, the oldest first. */
+
+static void
+ngx_http_model_backend_sweep(ngx_event_t *ev)
+{
+    ngx_msec_t                      idle;
+    ngx_connection_t               *dumb;
+    ngx_http_model_idle_t          *item;
+    ngx_http_model_backend_conf_t  *bcf;
+
+    dumb = ev->data;
+    bcf = dumb->data;
+
+    if (ngx_exiting || ngx_terminate || ngx_quit) {
+        return;
+    }
+
+    while (!ngx_queue_empty(&bcf->idle)) {
+        item = ngx_queue_data(ngx_queue_last(&bcf->idle),
+                              ngx_http_model_idle_t, queue);
+        idle = ngx_current_msec - item->since;
+
+        if (idle < bcf->timeout) {
+            ngx_http_model_backend_arm(bcf, bcf->timeout - idle);
+            return;
+        }
+
+        ngx_http_model_backend_drop(item);
+    }
 }
 
 
