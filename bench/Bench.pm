@@ -11,6 +11,7 @@ use warnings;
 use Cwd qw(abs_path);
 use Exporter qw(import);
 use File::Basename qw(dirname);
+use File::Path qw(remove_tree);
 use File::Temp qw(tempdir);
 use HTTP::Tiny;
 use IO::Socket::INET;
@@ -320,6 +321,7 @@ END {
         }
 
         system("$top/tools/services", 'stop', $dir) if %service;
+        remove_tree($dir);
         $? = $code;
     }
 }
