@@ -364,7 +364,7 @@ subtest 'groups' => sub {
 
     $r = $gw->fetch('PATCH', "/api/v1/model-groups/$id",
                     { %auth, 'If-Match' => '"1"' }, { status => 'active' });
-    like $r->{status}, qr/^(?:409|412)$/, 'an old version is refused';
+    refused($r, 412, 'If-Match', qr/has version/, 'an old version');
     $r = $gw->fetch('PATCH', "/api/v1/model-groups/$id",
                     { %auth, 'If-Match' => $etag }, { status => 'active' });
     is $r->{status}, 200, 'the current one is taken';

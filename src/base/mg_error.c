@@ -41,6 +41,8 @@ static const mg_error_row_t  mg_error_rows[] = {
         { 405, "invalid_request_error", "method_not_allowed" },
     [MG_E_CONFLICT] =
         { 409, "conflict_error", "conflict" },
+    [MG_E_PRECONDITION] =
+        { 412, "conflict_error", "version_conflict" },
     [MG_E_TOO_LARGE] =
         { 413, "invalid_request_error", "too_large" },
     [MG_E_MEDIA_TYPE] =

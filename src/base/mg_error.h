@@ -30,6 +30,7 @@ typedef enum {
     MG_E_NOT_FOUND,         /* 404 */
     MG_E_METHOD,            /* 405 */
     MG_E_CONFLICT,          /* 409: it contradicts what is there */
+    MG_E_PRECONDITION,      /* 412: If-Match names another version */
     MG_E_TOO_LARGE,         /* 413 */
     MG_E_MEDIA_TYPE,        /* 415 */
     MG_E_TOO_EARLY,         /* 425 */

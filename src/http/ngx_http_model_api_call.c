@@ -81,7 +81,7 @@ ngx_http_model_api_call(ngx_http_model_ask_t *ask,
         return NGX_DECLINED;
     }
 
-    if (route->body
+    if (route->body == MG_CALL_BODY_NEEDED
         && ngx_http_model_api_media_type(r, &ask->error) != NGX_OK)
     {
         return NGX_DECLINED;
@@ -279,16 +279,20 @@ ngx_http_model_api_fill(ngx_http_request_t *r, ngx_http_model_api_ctx_t *ctx,
         return rc;
     }
 
-    if (ctx->route->body && job->size == 0) {
+    if (ctx->route->body == MG_CALL_BODY_NEEDED && job->size == 0) {
         (void) mg_error_set(e, MG_E_INVALID, NULL,
                             "the body is empty; send JSON");
         return NGX_DECLINED;
     }
 
-    if (!ctx->route->body && job->size) {
+    if (ctx->route->body == MG_CALL_BODY_NONE && job->size) {
         (void) mg_error_set(e, MG_E_INVALID, NULL,
                             "this call takes no body; leave it out");
         return NGX_DECLINED;
+    }
+
+    if (ctx->route->body == MG_CALL_BODY_OPTIONAL && job->size) {
+        return ngx_http_model_api_media_type(r, e);
     }
 
     return NGX_OK;

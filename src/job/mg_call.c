@@ -41,6 +41,12 @@ const mg_call_route_t  mg_call_routes[] = {
                   group_assign),
     MG_CALL_ROUTE(DELETE, "model-groups/{group*}/models/{id*}", OPERATOR,
                   none, 0, group_remove),
+    MG_CALL_ROUTE(POST,   "model-groups/{group*}/promote", OPERATOR, none,
+                  MG_CALL_BODY_OPTIONAL, group_promote),
+    MG_CALL_ROUTE(POST,   "model-groups/{group*}/rollback", OPERATOR, none,
+                  0, group_rollback),
+    MG_CALL_ROUTE(GET,    "model-groups/{group*}/events", VIEWER, paged, 0,
+                  group_events),
 
     MG_CALL_ROUTE(POST,   "providers", ADMIN, none, 1,
                   provider_create),

@@ -22,6 +22,11 @@
 #define MG_CALL_QUERY_MAX    16
 #define MG_CALL_BODY_MAX     (1024 * 1024)
 
+/* What a route says of its body. */
+#define MG_CALL_BODY_NONE       0
+#define MG_CALL_BODY_NEEDED     1
+#define MG_CALL_BODY_OPTIONAL   2
+
 
 /* Bits of a method; the api module maps nginx's. */
 #define MG_GET      1
@@ -72,7 +77,7 @@ typedef struct {
     const char          *pattern;
     mg_role_e            role;        /* least role */
     const char * const  *query;       /* allowed parameters, NULL ends */
-    unsigned             body;        /* 1: JSON needed, 0: none allowed */
+    unsigned             body;        /* MG_CALL_BODY_* */
     mg_call_pt           handler;
 } mg_call_route_t;
 

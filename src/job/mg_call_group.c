@@ -15,8 +15,10 @@
 
 typedef struct {
     mg_call_t        *call;
+    mg_pg_t          *db;
     const mg_json_t  *json;
     mg_str_t          model_id;
+    uint32_t          share;
 } mg_call_group_t;
 
 
@@ -25,10 +27,10 @@ static int mg_call_group_change(mg_call_t *c, const char *what,
 static int mg_call_group_edit(void *data, mg_group_t *g, mg_error_t *e);
 static int mg_call_group_members(void *data, mg_group_t *g, mg_error_t *e);
 static int mg_call_group_without(void *data, mg_group_t *g, mg_error_t *e);
-static int mg_call_group_move(mg_group_t *g, mg_group_t *next,
-    mg_error_t *e);
-static unsigned mg_call_group_find(const mg_group_t *g, mg_str_t model_id);
-static unsigned mg_call_group_champion(const mg_group_t *g);
+static int mg_call_group_promoted(void *data, mg_group_t *g, mg_error_t *e);
+static int mg_call_group_restored(void *data, mg_group_t *g, mg_error_t *e);
+static void mg_call_group_event_write(mg_jw_t *w,
+    const mg_group_event_t *event);
 static void mg_call_group_write(mg_jw_t *w, const mg_group_t *g);
 static void mg_call_group_answer(mg_call_t *c, const mg_group_t *g);
 
@@ -168,7 +170,8 @@ mg_call_group_delete(mg_call_t *c, mg_error_t *e)
         return MG_ERROR;
     }
 
-    rc = mg_store_group_delete(db, &c->who, mg_call_path(c, "group"), e);
+    rc = mg_store_group_delete(db, &c->who, mg_call_path(c, "group"),
+                               c->if_match, e);
     mg_pg_release(db);
 
     if (rc == MG_OK) {
@@ -219,6 +222,87 @@ mg_call_group_remove(mg_call_t *c, mg_error_t *e)
 }
 
 
+int
+mg_call_group_promote(mg_call_t *c, mg_error_t *e)
+{
+    mg_call_group_t  ctx;
+
+    memset(&ctx, 0, sizeof(ctx));
+
+    if (c->body.len) {
+        ctx.json = mg_call_json(c, e);
+
+        if (ctx.json == NULL) {
+            return MG_ERROR;
+        }
+    }
+
+    if (mg_group_promotion_parse(ctx.json, c->arena, &ctx.model_id,
+                                 &ctx.share, e)
+        != MG_OK)
+    {
+        return MG_ERROR;
+    }
+
+    return mg_call_group_change(c, MG_GROUP_PROMOTED, mg_call_group_promoted,
+                                &ctx, e);
+}
+
+
+int
+mg_call_group_rollback(mg_call_t *c, mg_error_t *e)
+{
+    mg_call_group_t  ctx;
+
+    memset(&ctx, 0, sizeof(ctx));
+
+    return mg_call_group_change(c, MG_GROUP_ROLLED_BACK,
+                                mg_call_group_restored, &ctx, e);
+}
+
+
+/* Who changed what: the audit trail of a group, newest first. */
+
+int
+mg_call_group_events(mg_call_t *c, mg_error_t *e)
+{
+    int                rc;
+    mg_jw_t            w;
+    mg_pg_t           *db;
+    unsigned           i, n;
+    mg_paging_t        paging;
+    mg_group_event_t  *events;
+
+    if (mg_call_paging(c, &paging, e) != MG_OK) {
+        return MG_ERROR;
+    }
+
+    db = mg_call_db(c, e);
+
+    if (db == NULL) {
+        return MG_ERROR;
+    }
+
+    rc = mg_store_group_events(db, c->who.org_id, mg_call_path(c, "group"),
+                               &paging, c->arena, &events, &n, e);
+    mg_pg_release(db);
+
+    if (rc != MG_OK) {
+        return MG_ERROR;
+    }
+
+    mg_call_list_begin(c, &w, "events");
+
+    for (i = 0; i < n; i++) {
+        mg_call_group_event_write(&w, &events[i]);
+    }
+
+    mg_call_list_end(&w, &paging);
+
+    return MG_OK;
+}
+
+
 static int
 mg_call_group_change(mg_call_t *c, const char *what,
     mg_store_group_change_pt change, mg_call_group_t *ctx, mg_error_t *e)
@@ -227,12 +311,14 @@ mg_call_group_change(mg_call_t *c, const char *what,
     mg_pg_t     *db;
     mg_group_t   g;
 
-    ctx->call = c;
     db = mg_call_db(c, e);
 
     if (db == NULL) {
         return MG_ERROR;
     }
+
+    ctx->call = c;
+    ctx->db = db;
 
     rc = mg_store_group_change(db, &c->who, mg_call_path(c, "group"), what,
                                c->if_match, change, ctx, c->arena, &g, e);
@@ -274,147 +360,47 @@ mg_call_group_members(void *data, mg_group_t *g, mg_error_t *e)
         return MG_ERROR;
     }
 
-    return mg_call_group_move(g, &next, e);
+    return mg_group_move(g, &next, e);
 }
 
 
 static int
 mg_call_group_without(void *data, mg_group_t *g, mg_error_t *e)
 {
-    unsigned          i, gone, champion;
-    mg_group_t        next;
-    mg_member_t      *m;
     mg_call_group_t  *ctx;
 
     ctx = data;
-    gone = mg_call_group_find(g, ctx->model_id);
 
-    if (gone == g->n_members) {
-        return mg_error_set(e, MG_E_NOT_FOUND, "id",
-                            "there is no model \"%.*s\" in this group",
-                            MG_STR_ARG(ctx->model_id));
-    }
-
-    if (g->n_members == 1) {
-        g->n_members = 0;
-        g->n_ranges = 0;
-        return MG_OK;
-    }
-
-    m = &g->members[gone];
-
-    if (m->role == MG_MEMBER_CHAMPION) {
-        return mg_error_set(e, MG_E_CONFLICT, "id",
-                            "\"%.*s\" is the champion; assign another one "
-                            "before it leaves the group",
-                            MG_STR_ARG(ctx->model_id));
-    }
-
-    /* its share goes back to the champion */
-
-    champion = mg_call_group_champion(g);
-    memset(&next, 0, sizeof(mg_group_t));
-
-    for (i = 0; i < g->n_members; i++) {
-        if (i == gone) {
-            continue;
-        }
-
-        next.members[next.n_members] = g->members[i];
-
-        if (i == champion) {
-            next.members[next.n_members].share += m->share;
-        }
-
-        next.n_members++;
-    }
-
-    return mg_call_group_move(g, &next, e);
+    return mg_group_remove(g, ctx->model_id, e);
 }
 
 
-/*
- * Puts the members of next into g and moves g's ranges to their shares.
- */
+static int
+mg_call_group_promoted(void *data, mg_group_t *g, mg_error_t *e)
+{
+    mg_call_group_t  *ctx;
+
+    ctx = data;
+
+    return mg_group_promote(g, ctx->model_id, ctx->share, e);
+}
+
 
 static int
-mg_call_group_move(mg_group_t *g, mg_group_t *next, mg_error_t *e)
+mg_call_group_restored(void *data, mg_group_t *g, mg_error_t *e)
 {
-    unsigned          i, at;
-    uint32_t          shares[MG_GROUP_MEMBERS_MAX], n_ranges;
-    uint16_t          index[MG_GROUP_MEMBERS_MAX];
-    mg_split_range_t  ranges[MG_SPLIT_RANGES_MAX];
+    mg_group_t        before;
+    mg_call_group_t  *ctx;
 
-    for (i = 0; i < g->n_members; i++) {
-        at = mg_call_group_find(next, g->members[i].model_id);
+    ctx = data;
 
-        if (at == next->n_members) {
-            index[i] = UINT16_MAX;
-            continue;
-        }
-
-        index[i] = (uint16_t) at;
-        next->members[at].created_at = g->members[i].created_at;
-    }
-
-    for (i = 0; i < g->n_ranges; i++) {
-        if (g->ranges[i].variant < g->n_members) {
-            g->ranges[i].variant = index[g->ranges[i].variant];
-
-        } else {
-            g->ranges[i].variant = UINT16_MAX;
-        }
-    }
-
-    for (i = 0; i < next->n_members; i++) {
-        shares[i] = next->members[i].share;
-    }
-
-    if (mg_split_move(g->ranges, g->n_ranges, shares, next->n_members,
-                      mg_call_group_champion(next), ranges, &n_ranges, e)
+    if (mg_store_group_before(ctx->db, g, ctx->call->arena, &before, e)
         != MG_OK)
     {
         return MG_ERROR;
     }
 
-    memcpy(g->ranges, ranges, n_ranges * sizeof(mg_split_range_t));
-    g->n_ranges = n_ranges;
-
-    memcpy(g->members, next->members,
-           next->n_members * sizeof(mg_member_t));
-    g->n_members = next->n_members;
-
-    return MG_OK;
-}
-
-
-static unsigned
-mg_call_group_find(const mg_group_t *g, mg_str_t model_id)
-{
-    unsigned  i;
-
-    for (i = 0; i < g->n_members; i++) {
-        if (mg_str_eq(g->members[i].model_id, model_id)) {
-            break;
-        }
-    }
-
-    return i;
-}
-
-
-static unsigned
-mg_call_group_champion(const mg_group_t *g)
-{
-    unsigned  i;
-
-    for (i = 0; i < g->n_members; i++) {
-        if (g->members[i].role == MG_MEMBER_CHAMPION) {
-            return i;
-        }
-    }
-
-    return 0;
+    return mg_group_restore(g, &before, e);
 }
 
 
@@ -468,5 +454,23 @@ mg_call_group_write(mg_jw_t *w, const mg_group_t *g)
     }
 
     mg_jw_end_array(w);
+    mg_jw_end_object(w);
+}
+
+
+static void
+mg_call_group_event_write(mg_jw_t *w, const mg_group_event_t *event)
+{
+    mg_jw_object(w, NULL);
+    mg_jw_int(w, "id", event->id);
+    mg_jw_str(w, "event", event->event);
+    mg_jw_int(w, "version", event->version);
+    mg_jw_str(w, "group_id", event->group_id);
+    mg_jw_str(w, "group_name", event->group_name);
+    mg_jw_str(w, "token_id", event->token_id);
+    mg_jw_str(w, "token_name", event->token_name);
+    mg_call_write_time(w, "created_at", event->created_at);
+    mg_jw_raw(w, "before", event->before);
+    mg_jw_raw(w, "after", event->after);
     mg_jw_end_object(w);
 }

@@ -66,6 +66,9 @@ int mg_call_group_patch(mg_call_t *c, mg_error_t *e);
 int mg_call_group_delete(mg_call_t *c, mg_error_t *e);
 int mg_call_group_assign(mg_call_t *c, mg_error_t *e);
 int mg_call_group_remove(mg_call_t *c, mg_error_t *e);
+int mg_call_group_promote(mg_call_t *c, mg_error_t *e);
+int mg_call_group_rollback(mg_call_t *c, mg_error_t *e);
+int mg_call_group_events(mg_call_t *c, mg_error_t *e);
 
 int mg_call_provider_create(mg_call_t *c, mg_error_t *e);
 int mg_call_provider_patch(mg_call_t *c, mg_error_t *e);

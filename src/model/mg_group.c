@@ -102,6 +102,23 @@ static const mg_body_field_t  mg_member_fields[] = {
 };
 
 
+/* Which status may follow: a bit for each. */
+
+static const unsigned  mg_group_status_next[MG_GROUP_N] = {
+    [MG_GROUP_DRAFT]    = 1u << MG_GROUP_ACTIVE | 1u << MG_GROUP_ARCHIVED,
+    [MG_GROUP_ACTIVE]   = 1u << MG_GROUP_PAUSED | 1u << MG_GROUP_ARCHIVED,
+    [MG_GROUP_PAUSED]   = 1u << MG_GROUP_ACTIVE | 1u << MG_GROUP_ARCHIVED,
+    [MG_GROUP_ARCHIVED] = 1u << MG_GROUP_DRAFT
+};
+
+
+int
+mg_group_status_may(mg_group_status_e from, mg_group_status_e to)
+{
+    return from == to || (mg_group_status_next[from] & 1u << to) != 0;
+}
+
+
 int
 mg_group_name_ok(mg_str_t name)
 {
@@ -136,12 +153,28 @@ int
 mg_group_parse(const mg_json_t *json, int patch, mg_arena_t *a, mg_group_t *g,
     mg_error_t *e)
 {
+    mg_group_status_e  before;
+
     if (!patch) {
         g->strategy = MG_STRATEGY_CHAMPION_CHALLENGER;
         g->status = MG_GROUP_ACTIVE;
     }
 
-    return mg_body_parse(json, mg_group_fields, patch, a, g, e);
+    before = g->status;
+
+    if (mg_body_parse(json, mg_group_fields, patch, a, g, e) != MG_OK) {
+        return MG_ERROR;
+    }
+
+    if (patch && !mg_group_status_may(before, g->status)) {
+        return mg_error_set(e, MG_E_CONFLICT, "status",
+                            "a group that is %.*s cannot become \"%.*s\"; "
+                            "see the states in the reference",
+                            MG_STR_ARG(mg_group_status_names[before]),
+                            MG_STR_ARG(mg_group_status_names[g->status]));
+    }
+
+    return MG_OK;
 }
 
 

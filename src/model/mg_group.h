@@ -103,6 +103,51 @@ int mg_group_parse(const mg_json_t *json, int patch, mg_arena_t *a,
 int mg_group_members_parse(const mg_json_t *json, mg_arena_t *a,
     mg_group_t *g, mg_error_t *e);
 
+/* May a group go from one status to the other?  The same one: yes. */
+int mg_group_status_may(mg_group_status_e from, mg_group_status_e to);
+
+
+/* -- changes of the members (mg_group_change.c) -- */
+
+/* Index of a member; n_members if there is none. */
+unsigned mg_group_find(const mg_group_t *g, mg_str_t model_id);
+unsigned mg_group_champion(const mg_group_t *g);
+
+/*
+ * Puts the members of next into g; g's ranges are moved to their shares and
+ * never computed anew, so users move one way only.  next is used up.
+ */
+int mg_group_move(mg_group_t *g, mg_group_t *next, mg_error_t *e);
+
+/*
+ * Without one member: its share goes to the champion, who may not leave
+ * while others stay (MG_E_CONFLICT).
+ */
+int mg_group_remove(mg_group_t *g, mg_str_t model_id, mg_error_t *e);
+
+/*
+ * A challenger becomes the champion and the champion a challenger.
+ * model_id {NULL, 0}: the only challenger.  share: of the new champion
+ * afterwards, taken from the old one or given to him, who keeps the rest of
+ * what both had; MG_GROUP_SWAP: they swap shares.
+ */
+#define MG_GROUP_SWAP   UINT32_MAX
+
+int mg_group_promote(mg_group_t *g, mg_str_t model_id, uint32_t share,
+    mg_error_t *e);
+
+/* The body of a promotion: {"model_id", "traffic_percentage"}, both may be
+ * left out. */
+int mg_group_promotion_parse(const mg_json_t *json, mg_arena_t *a,
+    mg_str_t *model_id, uint32_t *share, mg_error_t *e);
+
+/*
+ * Back to the roles, shares and ranges that g's members had in before, who
+ * must be the same ones (MG_E_CONFLICT).
+ */
+int mg_group_restore(mg_group_t *g, const mg_group_t *before, mg_error_t *e);
+
+
 /* "12.5" or 12.5 -> 1250; MG_ERROR if not within 0..100 or too fine. */
 int mg_group_share_parse(const mg_json_t *v, uint32_t *share);
 

@@ -162,7 +162,7 @@ int mg_store_group_create(mg_pg_t *c, const mg_actor_t *who, mg_arena_t *a,
  * members and ranges, and edits it; MG_ERROR with *e refuses.  Then rows,
  * memberships, ranges and the event are written and version is raised.
  * Serves PATCH, bulk assign and member removal.  what: "updated",
- * "members_assigned", ...; expect_version 0: any, else MG_E_CONFLICT.
+ * "members_assigned", ...; expect_version 0: any, else MG_E_PRECONDITION.
  */
 typedef int (*mg_store_group_change_pt)(void *ctx, mg_group_t *g,
     mg_error_t *e);
@@ -172,9 +172,36 @@ int mg_store_group_change(mg_pg_t *c, const mg_actor_t *who, mg_str_t ref,
     mg_store_group_change_pt change, void *ctx, mg_arena_t *a, mg_group_t *g,
     mg_error_t *e);
 
-/* The inference table stays (audit). */
+/* The inference table stays (audit).  expect_version as above. */
 int mg_store_group_delete(mg_pg_t *c, const mg_actor_t *who, mg_str_t ref,
-    mg_error_t *e);
+    int64_t expect_version, mg_error_t *e);
+
+/* Events that have a meaning for a later one. */
+#define MG_GROUP_PROMOTED      "promoted"
+#define MG_GROUP_ROLLED_BACK   "rolled_back"
+
+/*
+ * The members as they were before the last promotion, with their ranges.
+ * MG_E_CONFLICT if there was none, or if it was rolled back already.  Within
+ * a change of g.
+ */
+int mg_store_group_before(mg_pg_t *c, const mg_group_t *g, mg_arena_t *a,
+    mg_group_t *before, mg_error_t *e);
+
+typedef struct {
+    int64_t    id, version, created_at;
+    mg_str_t   event, group_id, group_name;
+    mg_str_t   token_id, token_name;     /* absent: the gateway itself */
+    mg_str_t   before, after;            /* JSON objects; absent */
+} mg_group_event_t;
+
+/*
+ * The audit trail, newest first; a group that was deleted is found by its
+ * id, or by its last name.
+ */
+int mg_store_group_events(mg_pg_t *c, mg_str_t org_id, mg_str_t ref,
+    mg_paging_t *paging, mg_arena_t *a, mg_group_event_t **events,
+    unsigned *n, mg_error_t *e);
 
 
 /* -- tokens (mg_store_token.c) -- */

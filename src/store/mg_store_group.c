@@ -24,7 +24,9 @@ static int mg_group_change(mg_pg_t *c, const mg_actor_t *who, mg_str_t ref,
     mg_store_group_change_pt change, void *ctx, mg_arena_t *a, mg_group_t *g,
     mg_error_t *e);
 static int mg_group_delete(mg_pg_t *c, const mg_actor_t *who, mg_str_t ref,
-    mg_arena_t *a, mg_group_t *g, mg_error_t *e);
+    int64_t expect_version, mg_arena_t *a, mg_group_t *g, mg_error_t *e);
+static int mg_group_expect(const mg_group_t *g, int64_t expect_version,
+    mg_error_t *e);
 static int mg_group_provision(mg_pg_t *c, mg_arena_t *a, mg_group_t *g,
     mg_error_t *e);
 static int mg_group_update(mg_pg_t *c, mg_arena_t *a, const mg_group_t *g,
@@ -110,7 +112,7 @@ mg_store_group_change(mg_pg_t *c, const mg_actor_t *who, mg_str_t ref,
 
 int
 mg_store_group_delete(mg_pg_t *c, const mg_actor_t *who, mg_str_t ref,
-    mg_error_t *e)
+    int64_t expect_version, mg_error_t *e)
 {
     int          rc;
     mg_arena_t  *a;
@@ -124,7 +126,8 @@ mg_store_group_delete(mg_pg_t *c, const mg_actor_t *who, mg_str_t ref,
     rc = mg_store_begin(c, e);
 
     if (rc == MG_OK) {
-        rc = mg_store_end(c, mg_group_delete(c, who, ref, a, &g, e), e);
+        rc = mg_store_end(c, mg_group_delete(c, who, ref, expect_version, a,
+                                             &g, e), e);
     }
 
     mg_arena_destroy(a);
@@ -295,20 +298,9 @@ mg_group_change(mg_pg_t *c, const mg_actor_t *who, mg_str_t ref,
 
     org = mg_store_org(who->org_id);
 
-    if (mg_group_load(c, org, ref, 1, a, g, e) != MG_OK) {
-        return MG_ERROR;
-    }
-
-    if (expect_version != 0 && g->version != expect_version) {
-        (void) mg_error_set(e, MG_E_CONFLICT, "version",
-                            "the group has version %lld, not %lld: somebody "
-                            "has changed it; read it again",
-                            (long long) g->version,
-                            (long long) expect_version);
-        return mg_error_code(e, "version_conflict");
-    }
-
-    if (mg_group_image(c, g->id, a, &before, e) != MG_OK
+    if (mg_group_load(c, org, ref, 1, a, g, e) != MG_OK
+        || mg_group_expect(g, expect_version, e) != MG_OK
+        || mg_group_image(c, g->id, a, &before, e) != MG_OK
         || change(ctx, g, e) != MG_OK
         || mg_group_update(c, a, g, e) != MG_OK
         || mg_group_members_write(c, a, g, e) != MG_OK
@@ -319,6 +311,20 @@ mg_group_change(mg_pg_t *c, const mg_actor_t *who, mg_str_t ref,
     }
 
     return mg_group_event(c, who, g, what, before, after, a, e);
+}
+
+
+static int
+mg_group_expect(const mg_group_t *g, int64_t expect_version, mg_error_t *e)
+{
+    if (expect_version == 0 || g->version == expect_version) {
+        return MG_OK;
+    }
+
+    return mg_error_set(e, MG_E_PRECONDITION, "If-Match",
+                        "the group has version %lld, not %lld: somebody has "
+                        "changed it; read it again",
+                        (long long) g->version, (long long) expect_version);
 }
 
 
@@ -369,12 +375,13 @@ mg_group_taken(mg_pg_t *c, const mg_group_t *g, mg_error_t *e)
 
 static int
 mg_group_delete(mg_pg_t *c, const mg_actor_t *who, mg_str_t ref,
-    mg_arena_t *a, mg_group_t *g, mg_error_t *e)
+    int64_t expect_version, mg_arena_t *a, mg_group_t *g, mg_error_t *e)
 {
     mg_str_t        before;
     mg_pg_params_t  p;
 
     if (mg_group_load(c, mg_store_org(who->org_id), ref, 1, a, g, e) != MG_OK
+        || mg_group_expect(g, expect_version, e) != MG_OK
         || mg_group_image(c, g->id, a, &before, e) != MG_OK)
     {
         return MG_ERROR;

@@ -153,6 +153,24 @@ mg_group_read_members(mg_pg_t *c, mg_arena_t *a, mg_group_t *groups,
 }
 
 
+void
+mg_group_rows_members(mg_pg_rows_t *r, mg_arena_t *a, mg_group_t *g)
+{
+    int       row, count;
+    unsigned  damaged;
+
+    damaged = 0;
+    count = mg_pg_rows_count(r);
+
+    for (row = 0; row < count; row++) {
+        mg_group_member_row(r, row, a, g, &damaged);
+    }
+
+    mg_group_settle(g, damaged);
+    mg_pg_rows_free(r);
+}
+
+
 static void
 mg_group_member_row(const mg_pg_rows_t *r, int row, mg_arena_t *a,
     mg_group_t *g, unsigned *damaged)

@@ -30,6 +30,12 @@ int mg_group_row(const mg_pg_rows_t *r, int row, mg_arena_t *a, void *out);
 int mg_group_read_members(mg_pg_t *c, mg_arena_t *a, mg_group_t *groups,
     unsigned n, mg_error_t *e);
 
+/*
+ * Members of one group from rows of any statement that selects group_id,
+ * model_id, role, share, buckets::text, created_at in that order.  Frees r.
+ */
+void mg_group_rows_members(mg_pg_rows_t *r, mg_arena_t *a, mg_group_t *g);
+
 /* The buckets of one variant as an int4multirange's text. */
 void mg_group_buckets_text(mg_buf_t *b, const mg_group_t *g, unsigned variant);
 

@@ -270,11 +270,11 @@ test_events(void)
                    "from model.model_group_events where version = 3"),
            "10.00 12.50 false", "before and after, without the salt");
 
-    ok(mg_store_group_delete(db, &db_actor, mg_str("chat"), &db_error)
+    ok(mg_store_group_delete(db, &db_actor, mg_str("chat"), 0, &db_error)
        == MG_OK, "deleted");
     ok(mg_store_group_get(db, mg_str_null, mg_str("chat"), db_arena, &g,
                           &db_error) == MG_ERROR, "is gone");
-    ok(mg_store_group_delete(db, &db_actor, mg_str("chat"), &db_error)
+    ok(mg_store_group_delete(db, &db_actor, mg_str("chat"), 0, &db_error)
        == MG_ERROR && db_error.kind == MG_E_NOT_FOUND, "deleted once");
     is_int(db_int("select count(*) from pg_class where relkind = 'p' "
                   "and relname like 'inference_chat_%%'"), 1,

@@ -68,6 +68,7 @@ test_kinds(void)
         { MG_E_NOT_FOUND, 404, "not_found" },
         { MG_E_METHOD, 405, "method_not_allowed" },
         { MG_E_CONFLICT, 409, "conflict" },
+        { MG_E_PRECONDITION, 412, "version_conflict" },
         { MG_E_TOO_LARGE, 413, "too_large" },
         { MG_E_MEDIA_TYPE, 415, "unsupported_media_type" },
         { MG_E_TOO_EARLY, 425, "too_early" },

@@ -1,0 +1,214 @@
+#!/usr/bin/perl
+
+# A challenger is promoted and rolled back while requests pass.  What would
+# break: two champions or none, a request without an answer while roles swap,
+# users moved who need not move, a change nobody can account for, two operators
+# who undo each other's work.
+
+use v5.28;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Test::More;
+
+use Gateway;
+use Host qw(wait_until);
+use JSON::PP;
+use Upstream;
+use Wire;
+
+my @up = map {
+    my $name = $_;
+    Upstream->new(sub {
+        return { headers => [ 'Content-Type', 'application/json' ],
+                 body => encode_json({ id => 'x', object => 'chat.completion',
+                     model => $name, choices => [] }) };
+    })
+} qw(a b);
+
+my $gw = Gateway->new(workers => 2, more => <<'END');
+        location /open/ {
+            rewrite ^/open(/.*) $1 break;
+            model_auth off;
+            model_split on;
+            include model_proxy.conf;
+        }
+END
+$gw->start->wait_ready;
+
+for my $i (0, 1) {
+    my $name = (qw(a b))[$i];
+    is $gw->api(POST => '/api/v1/providers', { id => "p$name", name => $name,
+        protocol => 'openai', base_url => $up[$i]->url . '/v1' })->{status},
+        201, "provider $name";
+    is $gw->api(POST => '/api/v1/models', { id => "p$name/m", name => $name,
+        type => 'chat' })->{status}, 201, "model $name";
+}
+
+is $gw->api(POST => '/api/v1/model-groups', { name => 'team/chat' })->{status},
+   201, 'group';
+is $gw->api(POST => '/api/v1/model-groups/team/chat/models', [
+    { model_id => 'pa/m', role => 'champion', traffic_percentage => 80 },
+    { model_id => 'pb/m', role => 'challenger', traffic_percentage => 20 },
+])->{status}, 200, 'members';
+
+my $group = '/api/v1/model-groups/team/chat';
+
+
+# which variant a key gets, for 200 keys
+
+sub assigned {
+    my @answers = Wire::many($gw->port, [ map { [ POST =>
+        '/open/v1/chat/completions', { 'X-Session-Id' => "key-$_" },
+        { model => 'team/chat' } ] } 1 .. 200 ], 8);
+
+    return map { $_->{headers}{'x-model-variant'} // "status $_->{status}" }
+           @answers;
+}
+
+
+sub champion_is {
+    my ($model) = @_;
+
+    return wait_until(sub {
+        my %role;
+
+        for (1 .. 40) {
+            my $h = $gw->fetch('POST', '/open/v1/chat/completions',
+                { 'X-Session-Id' => "look-$_" }, { model => 'team/chat' })
+                ->{headers};
+            $role{ $h->{'x-model-role'} // '' }{ $h->{'x-model-variant'} // ''
+                } = 1;
+        }
+        join(',', keys %{ $role{champion} // {} }) eq $model;
+    }, 10);
+}
+
+
+sub refused {
+    my ($r, $status, $param, $words, $name) = @_;
+
+    subtest $name => sub {
+        is $r->{status}, $status, 'status';
+        is $r->{json}{error}{param}, $param, 'names what was wrong';
+        like $r->{json}{error}{message} // '', $words, 'and says why';
+    };
+}
+
+
+my (@before, @after);
+
+subtest 'promote' => sub {
+    ok champion_is('pa/m'), 'a is the champion';
+    @before = assigned();
+    is scalar(grep { /^status/ } @before), 0, 'all are answered';
+
+    my $r = $gw->api(POST => "$group/promote");
+    is $r->{status}, 200, 'promoted';
+    is $r->{json}{version}, 3, 'a new version';
+    is_deeply [ map { [ @$_{qw(model_id role)}, $_->{traffic_percentage} + 0 ] }
+                @{ $r->{json}{models} } ],
+              [ [ 'pa/m', 'challenger', 20 ], [ 'pb/m', 'champion', 80 ] ],
+              'roles and shares have swapped';
+    ok champion_is('pb/m'), 'and soon b is the champion of every worker';
+
+    @after = assigned();
+    is scalar(grep { $before[$_] eq 'pb/m' && $after[$_] ne 'pb/m' }
+              0 .. $#before), 0, 'who had b keeps b';
+};
+
+
+subtest 'rollback' => sub {
+    my $r = $gw->api(POST => "$group/rollback");
+    is $r->{status}, 200, 'rolled back';
+    ok champion_is('pa/m'), 'a is the champion again';
+    is_deeply [ assigned() ], \@before, 'and everybody has what he had';
+    refused($gw->api(POST => "$group/rollback"), 409, undef,
+            qr/no promotion/, 'only once');
+};
+
+
+subtest 'what is asked for' => sub {
+    my $r = $gw->api(POST => "$group/promote",
+        { model_id => 'pb/m', traffic_percentage => 100 });
+    is $r->{status}, 200, 'all traffic';
+    is $r->{json}{models}[1]{traffic_percentage}, 100, 'to the new champion';
+    is $gw->api(POST => "$group/rollback")->{status}, 200, 'back';
+
+    refused($gw->api(POST => "$group/promote", { model_id => 'pa/m' }), 409,
+            'model_id', qr/no challenger/, 'the champion himself');
+    refused($gw->api(POST => "$group/promote", { modle_id => 'pb/m' }), 400,
+            'modle_id', qr/not known/, 'an unknown member');
+    refused($gw->api(POST => "$group/promote",
+            { traffic_percentage => 101 }), 400, 'traffic_percentage',
+            qr/100/, 'more than there is');
+    refused($gw->api(POST => '/api/v1/model-groups/none/promote'), 404,
+            'group', qr/none/, 'an unknown group');
+    is $gw->fetch('POST', "$group/promote", { Authorization =>
+        'Bearer ' . $gw->token('viewer') })->{status}, 403,
+        'a viewer may not';
+    is $gw->fetch('POST', "$group/promote", { 'Content-Type' => 'text/plain',
+        Authorization => 'Bearer ' . $gw->token('operator') },
+        '{"model_id":"pb/m"}')->{status}, 415, 'a body that is no JSON';
+};
+
+
+subtest 'two operators' => sub {
+    my $etag = $gw->api(GET => $group)->{headers}{etag};
+    my %auth = (Authorization => 'Bearer ' . $gw->token('operator'),
+                'If-Match' => $etag);
+
+    is $gw->fetch('POST', "$group/promote", \%auth)->{status}, 200, 'first';
+    refused($gw->fetch('POST', "$group/promote", \%auth), 412, 'If-Match',
+            qr/has changed it/, 'the second has read an old one');
+    refused($gw->fetch('DELETE', $group, \%auth), 412, 'If-Match',
+            qr/has changed it/, 'nor may he delete it');
+    ok champion_is('pb/m'), 'what the first did holds';
+    is $gw->api(POST => "$group/rollback")->{status}, 200, 'back';
+};
+
+
+subtest 'states' => sub {
+    refused($gw->api(PATCH => $group, { status => 'draft' }), 409, 'status',
+            qr/active cannot become "draft"/, 'what runs is no draft');
+    is $gw->api(PATCH => $group, { status => 'paused' })->{status}, 200,
+       'paused';
+    ok wait_until(sub {
+        my %seen = map { $_ => 1 } assigned();
+        join(',', keys %seen) eq 'pa/m';
+    }, 10), 'the champion answers all';
+    is $gw->api(PATCH => $group, { status => 'active' })->{status}, 200,
+       'active';
+};
+
+
+subtest 'audit' => sub {
+    my $r = $gw->api(GET => "$group/events?limit=100");
+    is $r->{status}, 200, 'events';
+
+    my @events = @{ $r->{json}{events} };
+    my %n;
+    $n{ $_->{event} }++ for @events;
+    is $n{promoted}, 3, 'each promotion';
+    is $n{rolled_back}, 3, 'and rollback';
+    is $n{updated}, 2, 'and change of status';
+    is $events[-1]{event}, 'created', 'from the beginning';
+    is $events[-1]{before}, undef, 'when there was nothing before';
+    is scalar(grep { !$_->{token_id} } @events), 0, 'says who did it';
+    is_deeply [ map { $_->{version} } @events ],
+              [ reverse 1 .. scalar @events ], 'in order';
+
+    my ($promoted) = grep { $_->{event} eq 'promoted' } @events;
+    is $promoted->{before}{members}[0]{role}, 'champion', 'what was before';
+    is $promoted->{after}{members}[0]{role}, 'challenger', 'and after';
+    unlike encode_json($r->{json}), qr/salt|key_sealed/, 'and no secret';
+
+    is $gw->api(DELETE => $group)->{status}, 204, 'deleted';
+    is $gw->api(GET => "$group/events")->{json}{events}[0]{event}, 'deleted',
+       'the trail stays';
+};
+
+$_->stop for @up;
+
+done_testing;
