@@ -7,8 +7,9 @@ use warnings;
 
 use lib 't/lib';
 
-use Host qw(alive holders slurp start_process wait_until);
+use Host qw(alive free_port holders slurp start_process wait_until);
 use Gateway;
+use POSIX ();
 use Test::More;
 use Time::HiRes qw(sleep time);
 use Upstream;
@@ -51,8 +52,21 @@ subtest 'an alert, an emergency and a sanitizer line are caught' => sub {
         $gw->remove;
     }
 
-    my $gw = gateway()->allow(qr/expected thing/);
+    # a report as a whole, not what else is in the log
+    my @report = ('WARNING: ThreadSanitizer: data race (pid=17)',
+                  '    #0 mg_str_eq src/base/mg_str.c:1',
+                  'SUMMARY: ThreadSanitizer: data race in mg_str_eq');
+    my $gw = gateway();
     open my $log, '>>', $gw->dir . '/logs/error.log';
+    say $log $_ for @report[0, 1], '2026/01/01 00:00:00 [notice] 1#1: fine',
+                    $report[2], 'fine';
+    close $log;
+    is_deeply([ $gw->problems ], [ 'in the log: ' . join "\n", @report ],
+              'a report with its stacks');
+    $gw->remove;
+
+    $gw = gateway()->allow(qr/expected thing/);
+    open $log, '>>', $gw->dir . '/logs/error.log';
     say $log '[alert] expected thing';
     close $log;
     is_deeply([ $gw->problems ], [], 'but not one that was allowed');
@@ -128,6 +142,30 @@ subtest 'a database session that was left open is caught' => sub {
     kill 'KILL', $pid;
     waitpid $pid, 0;
     $gw->remove;
+};
+
+
+subtest 'no port is given to two' => sub {
+    my @ports = (free_port());
+    pipe my $in, my $out or die "pipe: $!\n";
+    pipe my $hold, my $release or die "pipe: $!\n";
+    my $pid = fork // die "fork: $!\n";
+
+    if (!$pid) {
+        close $release;
+        syswrite $out, join(' ', map { free_port() } 1 .. 3) . "\n";
+        <$hold>;
+        POSIX::_exit(0);
+    }
+
+    close $out;
+    push @ports, split ' ', <$in>;
+    push @ports, map { free_port() } 1 .. 3;
+    close $release;
+    waitpid $pid, 0;
+
+    my %seen = map { $_ => 1 } @ports;
+    is(scalar keys %seen, 7, "seven of them: @ports");
 };
 
 

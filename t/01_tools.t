@@ -117,7 +117,7 @@ subtest 'token' => sub {
 
 
 subtest 'demo model server' => sub {
-    my $port = free_port(Services::base());
+    my $port = free_port();
     my $pid = start_process("$dir/demo.log", "$top/tools/demo-model-server",
         '--port', $port, '--name', 'mine', '--models', 'a,b');
 

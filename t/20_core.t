@@ -11,6 +11,7 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::Bin/lib";
+use IO::Socket::UNIX;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
@@ -65,26 +66,6 @@ sub settled {
         generation($gw, 'catalog') == wanted($gw, 'catalog')
             && generation($gw, 'routing') == wanted($gw, 'routing');
     });
-}
-
-
-# a database that nobody can reach
-
-sub away {
-    my ($gw) = @_;
-
-    Services::query(Services::conninfo('postgres'),
-        "alter database $gw->{dbname} with allow_connections false;
-         select pg_terminate_backend(pid) from pg_stat_activity
-         where datname = '$gw->{dbname}'");
-}
-
-
-sub back {
-    my ($gw) = @_;
-
-    Services::query(Services::conninfo('postgres'),
-        "alter database $gw->{dbname} with allow_connections true");
 }
 
 
@@ -284,7 +265,7 @@ subtest 'the database away: one line, files stay, restart, damaged file' => sub 
     ok(wait_until(sub { known_by($gw, 'before') == 20 }), 'published');
     settled($gw);
 
-    away($gw);
+    $gw->away;
     ok(wait_until(sub { $gw->get('/health')->{json}{database} eq 'away' }),
        'it is noticed');
     sleep 2.5;
@@ -308,11 +289,31 @@ subtest 'the database away: one line, files stay, restart, damaged file' => sub 
     is(known_by($gw, 'before'), 0, 'and not served');
     is($gw->get('/health')->{json}{ready}, JSON::PP::false(), 'not ready');
 
-    back($gw);
+    $gw->back;
     $gw->wait_ready;
     is(known_by($gw, 'before'), 20, 'it is built anew when the database is back');
     is(count_log($gw, qr/\[notice\].*the database answers/), 2,
        'which is logged once a time');
+    $gw->end_checks;
+};
+
+
+subtest 'a database that accepts and says nothing' => sub {
+    my $gw = Gateway->new(database => 'none');
+    my $silent = IO::Socket::UNIX->new(Listen => 64,
+                                       Local => $gw->dir . '/.s.PGSQL.5432')
+        or die "socket: $!\n";
+    chmod 0777, $gw->dir . '/.s.PGSQL.5432';
+    $gw->start(database => 'host=' . $gw->dir . ' dbname=model');
+
+    ok(wait_until(sub { $gw->log =~ /the database is away/ }),
+       'its silence is logged');
+    is($gw->get('/health')->{status}, 200, 'it answers meanwhile');
+
+    # the keeper rests for a second after that; the listener tries again at
+    # once, and nothing ends its attempt but a time-out longer than that rest
+    sleep 0.5;
+    ok(defined $gw->quit, 'quit with a thread that waits for an answer');
     $gw->end_checks;
 };
 

@@ -14,11 +14,10 @@ use Test::More;
 
 use Gateway;
 use Host qw(free_port wait_until);
-use Services;
 
 
 my $gw = Gateway->new->start->wait_ready;
-my $port = free_port(Services::base());
+my $port = free_port();
 
 is $gw->api(POST => '/api/v1/providers', {
     id => 'dead', name => 'Dead', protocol => 'openai',

@@ -14,7 +14,6 @@ use Test::More;
 
 use Gateway;
 use Host qw(free_port wait_until);
-use Services;
 
 my $openssl = grep { -x "$_/openssl" } split /:/, $ENV{PATH};
 
@@ -22,7 +21,7 @@ plan skip_all => 'the command openssl is not installed' if !$openssl;
 
 my $gw = Gateway->new;
 my $dir = $gw->dir;
-my ($good, $other) = map { free_port(Services::base()) } 1 .. 2;
+my ($good, $other) = map { free_port() } 1 .. 2;
 
 
 sub certificate {

@@ -14,9 +14,8 @@ use Time::HiRes qw(sleep);
 
 use Gateway;
 use Host qw(free_port wait_until);
-use Services;
 
-my $port = free_port(Services::base());
+my $port = free_port();
 
 my $gw = Gateway->new(http => <<'END', more => <<'END', servers => <<END);
     upstream short_backend { model_backend keepalive=8 keepalive_timeout=1s; }

@@ -17,7 +17,6 @@ use Time::HiRes qw(sleep time);
 
 use Gateway;
 use Host qw(free_port slurp wait_until);
-use Services;
 use Upstream;
 use Wire;
 
@@ -330,7 +329,10 @@ subtest 'every kind of answer' => sub {
 subtest 'sixty-four at once, through one thread' => sub {
     my $up = server(models => [ map { "m$_" } 1 .. 200 ]);
     provider('many', $up);
-    Host::spew("$dir/delay", '1.2');
+
+    # sixty-four processes of a busy machine are slower than they mean to be
+    $gw->reload(http => 'model_validate_timeout 60s;', wait_old => 1);
+    Host::spew("$dir/delay", '1.8');
 
     my ($worker) = $gw->workers;
     my $threads = sub { scalar(() = glob "/proc/$worker/task/*") };
@@ -351,7 +353,7 @@ subtest 'sixty-four at once, through one thread' => sub {
     my $s = finish($id, 'completed');
     is $s->{available}, 200, 'all answer';
 
-    my $most = at_once($up, 1.1);
+    my $most = at_once($up, 1.7);
     cmp_ok $most, '>=', 60, 'at least 60 at once';
     cmp_ok $most, '<=', 64, 'and at most 64';
     cmp_ok max(@threads), '<=', $before + 1, 'through the thread of the job';
@@ -374,6 +376,7 @@ subtest 'sixty-four at once, through one thread' => sub {
     finish(begin('many'), 'completed');
     cmp_ok at_once($up, 0.15), '<=', 5, 'is kept';
     $up->stop;
+    $gw->reload(http => 'model_validate_timeout 1500ms;', wait_old => 1);
 };
 
 
@@ -399,7 +402,7 @@ subtest 'who has the wrong key, or no server' => sub {
     $s = finish(begin('garbage-list'), 'failed');
     like $s->{error}, qr/no model.*known/, 'neither list nor models';
 
-    provider('nobody', 'http://127.0.0.1:' . free_port(Services::base())
+    provider('nobody', 'http://127.0.0.1:' . free_port()
                        . '/v1');
     add_models('nobody', 'a', 'b');
     $id = begin('nobody');
@@ -415,10 +418,11 @@ subtest 'who has the wrong key, or no server' => sub {
          'no URL: what to do';
 
     provider('foreign', $up);
-    $gw->sql("update model.providers set protocol = 'anthropic'
+    $gw->sql("update model.providers set protocol = 'kserve_v2'
               where id = 'foreign'");
     $s = finish(begin('foreign'), 'failed');
-    like $s->{error}, qr/"anthropic" cannot be validated/, 'says so';
+    like $s->{error}, qr/protocol "kserve_v2" of provider "foreign" is not/,
+         'a protocol that is not known';
     $_->stop for $up;
 };
 
@@ -503,7 +507,7 @@ subtest 'changes that come fast share snapshots' => sub {
     my $n = $builds->() - $before;
 
     diag sprintf '%d snapshots in %.1f s', $n, $took;
-    cmp_ok $n, '<=', 4 + 2.5 * $took, 'about two a second at most';
+    cmp_ok $n, '<=', 4 + 5 * $took, 'a few a second at most';
     ok wait_until(sub {
         $gw->api(GET => '/api/v1/models?provider=fast&limit=1000')
            ->{json}{pagination}{total} == $models;

@@ -22,7 +22,6 @@ BEGIN {
 use Gateway;
 use Host qw(free_port spew start_process top wait_until);
 use JSON::PP;
-use Services;
 use Wire;
 
 my $packages = top() . '/build/openai';
@@ -37,7 +36,7 @@ if (!-d "$packages/node_modules/openai") {
 system('cp', top() . '/t/openai/client.mjs', "$packages/");
 
 my $gw = Gateway->new;
-my @ports = map { free_port(Services::base()) } 1 .. 2;
+my @ports = map { free_port() } 1 .. 2;
 my @servers;
 
 for my $i (0, 1) {

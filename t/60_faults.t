@@ -21,25 +21,6 @@ use Upstream;
 use Wire;
 
 
-sub away {
-    my ($gw) = @_;
-    my $name = $gw->{dbname};
-
-    Services::query(Services::conninfo('postgres'),
-        "alter database $name with allow_connections false;
-         select pg_terminate_backend(pid) from pg_stat_activity
-         where datname = '$name'");
-}
-
-
-sub back {
-    my ($gw) = @_;
-
-    Services::query(Services::conninfo('postgres'),
-        "alter database $gw->{dbname} with allow_connections true");
-}
-
-
 # a model server: lists as many models as it is told, answers after a delay
 
 sub model_server {
@@ -137,7 +118,7 @@ subtest 'away at start, no snapshot' => sub {
     my $admin = $gw->token('admin');
     $gw->token('inference');
 
-    away($gw);
+    $gw->away;
     $gw->start;
 
     is $gw->get('/health')->{status}, 200, 'it lives';
@@ -157,7 +138,7 @@ subtest 'away at start, no snapshot' => sub {
 
     ok wait_until(sub { $gw->log =~ /database/ }), 'the log says so';
 
-    back($gw);
+    $gw->back;
     $gw->wait_ready;
     is $gw->api(GET => '/api/v1/models')->{status}, 200,
        'it recovers by itself';
@@ -178,7 +159,7 @@ subtest 'away at start, with a snapshot; records wait' => sub {
     my $before = stored($gw);
 
     $gw->quit;
-    away($gw);
+    $gw->away;
     $gw->start;
 
     ok wait_until(sub { chat($gw, 'assistant')->{status} == 200 }),
@@ -196,7 +177,7 @@ subtest 'away at start, with a snapshot; records wait' => sub {
     like $r->{headers}{'retry-after'}, qr/^\d+$/, 'with Retry-After';
 
     $gw->quit;
-    back($gw);
+    $gw->back;
     is stored($gw), $before, 'nothing was stored meanwhile';
 
     $gw->start->wait_ready;

@@ -173,6 +173,15 @@ sub missing {
 }
 
 
+# Every answer that a client has got is in the database or the spool.
+
+sub kept {
+    my ($gw) = @_;
+
+    return $gw->metric('nginx_model_records_waiting') == 0;
+}
+
+
 sub twice {
     my ($gw) = @_;
 
@@ -274,14 +283,10 @@ subtest 'kill -9 of workers under load' => sub {
     cmp_ok scalar(@$ids), '>', 100, @$ids . ' requests over six kills';
     cmp_ok scalar(@$bad), '<=', 6 * 4, 'what failed was in a killed worker';
 
-    # a killed worker may have sent an answer that it had not logged yet; what
-    # stands in the access log is the witness of what was
+    is_deeply missing($gw, $ids), [], 'each is recorded once';
     my @logged = grep { /^[0-9a-f]/ } split /\n/,
                  slurp($gw->dir . '/logs/ids.log');
-    is_deeply missing($gw, \@logged), [], 'what was logged is recorded once';
-    my $lost = missing($gw, $ids, 3);
-    cmp_ok scalar(@$lost), '<=', 6,
-           'an answer a kill was not logged yet, at most';
+    is_deeply missing($gw, \@logged), [], 'what nginx logged, too';
     is twice($gw), 0, 'none twice';
     is_deeply \@falls, [], 'counters go on where they were';
     cmp_ok $gw->metric('nginx_model_split_requests_total'), '>=', @$ids,
@@ -320,22 +325,11 @@ subtest 'kill -9 of workers under load' => sub {
 subtest 'kill -9 of nginx, TERM' => sub {
     my $gw = gateway();
 
-    # nothing under way: what the database takes as it goes is counted twice
-    ok wait_until(sub {
-        $gw->metric('nginx_model_records_total', outcome => 'stored')
-            >= $gw->metric('nginx_model_split_requests_total');
-    }), 'all there is is stored';
-
     away($gw);
     my @ids = map { infer($gw)->{headers}{'x-inference-id'} } 1 .. 20;
 
     # none is in memory alone: what is there goes down with the machine
-    ok wait_until(sub {
-        my %n = map { $_ => $gw->metric('nginx_model_records_total',
-                      outcome => $_) } qw(stored spooled replayed);
-        $n{stored} + $n{spooled} - $n{replayed}
-            >= $gw->metric('nginx_model_split_requests_total');
-    }), 'records are in the spool';
+    ok wait_until(sub { kept($gw) }), 'records are in the spool';
 
     $gw->kill_all;
     $gw->start;
@@ -665,7 +659,7 @@ subtest 'Redis away, hanging, full of rubbish' => sub {
         truncate $gw->dir . '/logs/error.log', 0;
         $gw->start->wait_ready;
         like $gw->log, qr/catalog snapshot that Redis holds is not used/,
-             "$how: refused";
+             "$how: refused" if $how ne 'empty';     # that is none
         ok knows($gw, $how eq 'stale' ? 'newer' : 'stored'),
            "$how: built from the database";
         is $gw->metric('nginx_model_snapshot_builds_total',
@@ -684,7 +678,7 @@ subtest 'Redis away, hanging, full of rubbish' => sub {
     $gw->start;
     ok wait_until(sub { $gw->log =~ /cannot build generation.*catalog/ }),
        'stale, and the build fails';
-    like $gw->log, qr/Redis holds is not used: it says it is generation/,
+    like $gw->log, qr/Redis holds is not used.*it says it is generation/,
          'it is told of';
     ok !-e "$state/catalog.snap", 'no worker finds the stale file';
     $gw->sql('alter table model.hidden rename to models_metadata');

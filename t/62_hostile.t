@@ -20,7 +20,6 @@ use Time::HiRes qw(sleep time);
 
 use Gateway;
 use Host qw(free_port slurp spew start_process wait_until);
-use Services;
 use Upstream;
 use Wire;
 
@@ -49,7 +48,7 @@ my @bare;
 sub bare {
     my ($code) = @_;
 
-    my $port = free_port(Services::base());
+    my $port = free_port();
     my $listen = IO::Socket::INET->new(LocalAddr => '127.0.0.1',
         LocalPort => $port, Listen => 128, ReuseAddr => 1) or die "$port: $!\n";
     my $pid = fork // die "fork: $!\n";

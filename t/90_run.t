@@ -10,7 +10,6 @@ use lib 't/lib';
 use File::Temp qw(tempdir);
 use Host qw(free_port slurp start_process top wait_until);
 use IO::Socket::INET;
-use Services;
 use Test::More;
 use Wire;
 
@@ -21,7 +20,7 @@ my $top = top();
 my $dir = tempdir('model-t-XXXXXX', TMPDIR => 1, CLEANUP => 1);
 chmod 0755, $dir;
 
-my ($port, $demo_a, $demo_b) = map { free_port(Services::base()) } 1 .. 3;
+my ($port, $demo_a, $demo_b) = map { free_port() } 1 .. 3;
 delete $ENV{MODEL_FAST};
 $ENV{MODEL_RUN_DIR} = "$dir/run";
 $ENV{MODEL_DEMO_PORTS} = "$demo_a $demo_b";
@@ -96,7 +95,7 @@ is($rc, 0, 'make status');
 is(() = $text =~ /runs, pid/g, 5, 'five servers run');
 
 {
-    my $taken = free_port(Services::base());
+    my $taken = free_port();
     my $listen = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1,
         LocalPort => $taken, ReuseAddr => 1);
     local $ENV{PORT} = $taken;

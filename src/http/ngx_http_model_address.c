@@ -29,6 +29,10 @@ static ngx_http_model_address_t **ngx_http_model_book_bucket(
     socklen_t len);
 static ngx_http_model_address_t *ngx_http_model_book_evict(
     ngx_http_model_book_t *b);
+#if (NGX_HTTP_SSL)
+static void ngx_http_model_book_forget(ngx_http_model_address_t *a);
+static void ngx_http_model_book_cleanup(void *data);
+#endif
 
 
 ngx_http_model_book_t *
@@ -37,11 +41,28 @@ ngx_http_model_book_create(ngx_pool_t *pool,
 {
     ngx_uint_t              i;
     ngx_http_model_book_t  *b;
+#if (NGX_HTTP_SSL)
+    ngx_pool_cleanup_t     *cln;
+#endif
 
     b = ngx_pcalloc(pool, sizeof(ngx_http_model_book_t));
     if (b == NULL) {
         return NULL;
     }
+
+#if (NGX_HTTP_SSL)
+
+    /* sessions are OpenSSL's memory, not the pool's */
+
+    cln = ngx_pool_cleanup_add(pool, 0);
+    if (cln == NULL) {
+        return NULL;
+    }
+
+    cln->handler = ngx_http_model_book_cleanup;
+    cln->data = b;
+
+#endif
 
     b->leave = leave;
     ngx_queue_init(&b->lru);
@@ -133,10 +154,7 @@ ngx_http_model_book_evict(ngx_http_model_book_t *b)
         b->leave(a);
 
 #if (NGX_HTTP_SSL)
-        if (a->session) {
-            ngx_ssl_free_session(a->session);
-            a->session = NULL;
-        }
+        ngx_http_model_book_forget(a);
 #endif
 
         p = ngx_http_model_book_bucket(b, a->identity, &a->sockaddr,
@@ -153,3 +171,29 @@ ngx_http_model_book_evict(ngx_http_model_book_t *b)
 
     return NULL;
 }
+
+
+#if (NGX_HTTP_SSL)
+
+static void
+ngx_http_model_book_forget(ngx_http_model_address_t *a)
+{
+    if (a->session) {
+        ngx_ssl_free_session(a->session);
+        a->session = NULL;
+    }
+}
+
+
+static void
+ngx_http_model_book_cleanup(void *data)
+{
+    ngx_uint_t              i;
+    ngx_http_model_book_t  *b = data;
+
+    for (i = 0; i < NGX_HTTP_MODEL_BOOK_SIZE; i++) {
+        ngx_http_model_book_forget(&b->entries[i]);
+    }
+}
+
+#endif

@@ -61,6 +61,8 @@ our $locations = <<'END';
         }
 
         location = /v1/models { model_api; }
+        location /v1/models/ { model_api; }
+        location = /api.json { model_api; }
         location /api/ { model_api; client_body_buffer_size 1m; }
         location = /health { model_api; }
         location = /metrics { model_api; }
@@ -95,7 +97,7 @@ sub new {
     $self->{name} = "t$$" . "_$count";
     $self->{dir} = "$base/$self->{name}";
     $self->{label} = "$name" . ($count > 1 ? "-$count" : '');
-    $self->{port} //= free_port($base);
+    $self->{port} //= free_port();
     $self->{socket} = "$self->{dir}/http";
 
     make_path(map { "$self->{dir}/$_" } qw(logs tmp state));
@@ -261,13 +263,21 @@ sub command {
         copy("$supp/lsan.supp", "$self->{dir}/lsan.supp");
         # nginx -t exits without freeing what it has read
         my $leaks = grep({ $_ eq '-t' } @args) ? 0 : 1;
-        push @env, "ASAN_OPTIONS=detect_leaks=$leaks:detect_odr_violation=0",
+        # gcc 12's runtime takes thread-local memory of a library that nginx
+        # loads late (16 bytes of GnuTLS) for a block of the C library's, if it
+        # lies 16 bytes into a page, reads its own header as address and size,
+        # and "Tracer caught signal 11" as it looks for pointers there; without
+        # the last option all such memory is searched by way of its allocation
+        push @env, "ASAN_OPTIONS=detect_leaks=$leaks:detect_odr_violation=0"
+             . ':intercept_tls_get_addr=0',
              "LSAN_OPTIONS=suppressions=$self->{dir}/lsan.supp",
              'UBSAN_OPTIONS=print_stacktrace=1';
 
     } elsif ($san eq 'tsan') {
         copy("$supp/tsan.supp", "$self->{dir}/tsan.supp");
-        push @env, "TSAN_OPTIONS=suppressions=$self->{dir}/tsan.supp";
+        # remembers more, so that a report has both stacks
+        push @env, "TSAN_OPTIONS=suppressions=$self->{dir}/tsan.supp"
+             . ':history_size=5';
         @env = ('setarch', '-R', @env);
     }
 
@@ -541,6 +551,29 @@ sub sql_value {
 }
 
 
+# a database that nobody can reach, and one that answers again
+
+sub away {
+    my ($self) = @_;
+    my $name = $self->{dbname};
+
+    Services::query(Services::conninfo('postgres'),
+        "alter database $name with allow_connections false;
+         select pg_terminate_backend(pid) from pg_stat_activity
+         where datname = '$name'");
+    return $self;
+}
+
+
+sub back {
+    my ($self) = @_;
+
+    Services::query(Services::conninfo('postgres'),
+        "alter database $self->{dbname} with allow_connections true");
+    return $self;
+}
+
+
 # a metric's value: metric('nginx_model_requests_total', variant => 'a'), summed
 # over the series that have these labels; undef if there is none
 
@@ -591,16 +624,24 @@ sub open_files {
 }
 
 
-# What is wrong with the log, as lines.
+# What is wrong with the log, as lines; a sanitizer's report is one of them, as
+# long as it is, since the log goes with the test.
 
 sub bad_lines {
     my ($self) = @_;
 
     my $sanitizer = qr/ERROR: |WARNING: ThreadSanitizer|runtime error|SUMMARY:/;
-    my @bad;
+    my (@bad, $report);
 
     for (split /\n/, $self->log . slurp("$self->{dir}/logs/stderr")) {
         my $line = $_;
+
+        # workers that have nothing to report go on writing in between
+        if (defined $report && !m{^\d{4}/\d\d/\d\d }) {
+            $bad[$report] .= "\n$line";
+            undef $report if $line =~ /^SUMMARY:/;
+            next;
+        }
 
         next if !/\[(?:alert|emerg)\]|signal 11|exited on/
                 && !/exited with code [1-9]/ && !/$sanitizer/;
@@ -612,6 +653,7 @@ sub bad_lines {
 
         next if grep { $line =~ $_ } @{ $self->{allowed} };
         push @bad, $line;
+        $report = $#bad if $line =~ /(?:ERROR|WARNING): \w+Sanitizer/;
     }
 
     return @bad;

@@ -4,16 +4,17 @@ package Host;
 #
 # All files of one test lie in one directory below the base of the private
 # services, so that a process that was left behind is found by the files that
-# it holds open there.  A port is reserved by a directory named like it, so that
-# tests that run at the same time do not meet.
+# it holds open there.  A port is reserved by a lock on a file named like it, so
+# that tests that run at the same time do not meet, those of another run neither.
 
 use v5.28;
 use warnings;
 
 use Cwd qw(abs_path);
 use Exporter qw(import);
-use Fcntl qw(:DEFAULT);
+use Fcntl qw(:DEFAULT :flock);
 use File::Basename qw(basename dirname);
+use File::Spec;
 use IO::Socket::INET;
 use POSIX ();
 use Time::HiRes qw(sleep time);
@@ -136,22 +137,27 @@ sub holders {
 }
 
 
-# a TCP port of 127.0.0.1 that no other test gets; below the range that the
-# kernel hands out to clients
+# a TCP port of 127.0.0.1 that no other test on this machine gets while this one
+# runs; below the range that the kernel hands out to clients
 
 sub free_port {
-    my ($base) = @_;
-
     state $next = 20_000 + ($$ * 37) % 9_000;
-    mkdir "$base/ports";
+    state @mine;
+
+    my $dir = File::Spec->tmpdir . "/model-ports-$>";
+    mkdir $dir, 0700;
 
     for (1 .. 10_000) {
         $next = 20_000 if ++$next > 31_000;
-        mkdir "$base/ports/$next" or next;
+
+        # the lock goes with the process; the file stays for the next one
+        open my $lock, '>>', "$dir/$next" or die "$dir/$next: $!\n";
+        flock $lock, LOCK_EX | LOCK_NB or next;
 
         my $socket = IO::Socket::INET->new(LocalAddr => '127.0.0.1',
             LocalPort => $next, Listen => 1, ReuseAddr => 1) or next;
         close $socket;
+        push @mine, $lock;
         return $next;
     }
 

@@ -61,7 +61,7 @@ sub new {
         chmod 0777, $options{socket};
 
     } else {
-        $self->{port} = $options{port} // free_port($base);
+        $self->{port} = $options{port} // free_port();
         $self->{listen} = IO::Socket::INET->new(LocalAddr => '127.0.0.1',
             LocalPort => $self->{port}, Listen => 1024, ReuseAddr => 1)
             // die "port $self->{port}: $!\n";
