@@ -123,6 +123,17 @@ is_deeply([Services::query($conninfo, "$as
     from model.model_groups;")], [['t']],
     'the application makes a group and its table');
 
+is_deeply([Services::query($conninfo, "$as
+    insert into model.model_sources (id, source, rank, provider_id)
+        values ('p/m', 'models.dev', 20, 'p');
+    insert into model.model_benchmarks (model_id, name, score)
+        values ('p/m', 'MMLU', 71.4);
+    insert into model.models_refresh_history (source, status, started_at)
+        values ('models.dev', 'unchanged', now());
+    delete from model.models_refresh_history;
+    select model.first_known(source) from model.model_sources;")],
+    [['models.dev']], 'writes what sources say, and forgets history');
+
 my ($table) = map { $_->[0] } Services::query($conninfo,
     'select inference_table from model.model_groups');
 
@@ -142,6 +153,71 @@ for my $sql ("update model.$table set status = 1", "delete from model.$table",
 
 Services::query($conninfo, "reassign owned by $role to postgres;
                             drop owned by $role; drop role $role");
+Services::drop_database($name);
+
+
+# a database of an earlier release: what was in a row before is what its source
+# said, less what was set by hand
+
+my $before = tempdir('model-t-XXXXXX', TMPDIR => 1, CLEANUP => 1);
+
+symlink $_, "$before/" . basename($_)
+    for glob(top() . '/sql/000[1-6]_*.sql');
+
+$conninfo = Services::create_database($name, template => 'template0');
+
+($status, $output) = run('migrate.before', top() . '/tools/migrate',
+                         $conninfo, $before);
+is($status, 0, 'an earlier release') or BAIL_OUT($output);
+
+Services::query($conninfo, <<'END');
+insert into model.providers (id, name, source) values
+    ('p', 'P', 'models.dev'), ('mine', 'Mine', 'manual');
+insert into model.models_metadata (id, provider_id, provider_model_id, name,
+        model_type, price_input, price_output, context_length, tags, active,
+        source, manual_fields, refreshed_at) values
+    ('p/a', 'p', 'a', 'A', 'chat', 1, 2, 3, '["x"]', true, 'models.dev', '{}',
+     '2026-05-01 12:00:00.5+00'),
+    ('p/b/c', 'p', 'b/c', 'B', 'other', 7, null, 3, null, false,
+     'models.dev', '{price_input,price_output}', '2026-05-02+00'),
+    ('p/d', 'p', 'd', 'D', 'chat', null, null, null, null, true, 'openai',
+     '{}', null),
+    ('mine/e', 'mine', 'e', 'E', 'embedding', 5, null, null, null, true,
+     'manual', '{}', null);
+END
+
+($status, $output) = run('migrate.now', top() . '/tools/migrate', $conninfo);
+is($status, 0, 'is brought to this one') or BAIL_OUT($output);
+
+is_deeply([Services::query($conninfo, "select id, source, rank, name,
+    model_type, price_input, context_length, tags, active, nulls,
+    gone_at is not null from model.model_sources order by id, rank")],
+    [['mine/e', 'manual', 0, 'E', 'embedding', 5, undef, undef, 't', '{}',
+      'f'],
+     ['p/a', 'models.dev', 20, 'A', 'chat', 1, 3, '["x"]', 't', undef, 'f'],
+     ['p/b/c', 'manual', 0, undef, undef, 7, undef, undef, undef,
+      '{price_output}', 'f'],
+     ['p/b/c', 'models.dev', 20, 'B', undef, undef, 3, undef, 'f', undef,
+      't'],
+     ['p/d', 'openai', 10, 'D', 'chat', undef, undef, undef, 't', undef,
+      'f']],
+    'what each source has said');
+
+is_deeply([Services::query($conninfo, "select id, provenance, sources
+    from model.models_metadata where provider_id = 'p' and id <> 'p/d'
+    order by id")],
+    [['p/a', '{"*": "models.dev"}', '{"models.dev": {"id": "a", '
+      . '"fetched_at": "2026-05-01T12:00:00.500Z"}}'],
+     ['p/b/c', '{"*": "models.dev", "price_input": "manual", '
+      . '"price_output": "manual"}',
+      (Services::query($conninfo, "select sources from model.models_metadata
+                                   where id = 'p/b/c'"))[0][0]]],
+    'and who said it');
+
+is((Services::query($conninfo, "select count(*) from model.models_metadata m
+    where not sources ?& (select array_agg(source) from model.model_sources s
+                          where s.id = m.id)"))[0][0], 0, 'all of them');
+
 Services::drop_database($name);
 
 done_testing();

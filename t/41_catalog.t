@@ -265,7 +265,7 @@ subtest 'gzip from the file' => sub {
         my $zipped = get($uri, { 'Accept-Encoding' => 'br, gzip;q=0.5' });
         is $zipped->{headers}{'content-encoding'}, 'gzip', "$uri: gzip";
         is memGunzip(my $copy = $zipped->{body}), $plain->{body}, 'the same bytes';
-        is $zipped->{headers}{vary}, 'Accept-Encoding', 'Vary';
+        like $zipped->{headers}{vary}, qr/\bAccept-Encoding$/, 'Vary';
         isnt $zipped->{headers}{etag}, $plain->{headers}{etag},
              'a validator of its own';
         is get($uri, { 'Accept-Encoding' => 'gzip', 'If-None-Match' =>

@@ -318,6 +318,14 @@ subtest 'hostile strings in paths and queries' => sub {
                       [ GET => "/api/v1/jobs/$e" ],
                       [ GET => "/api/v1/models?search=$e" ],
                       [ GET => "/api/v1/models?provider=$e" ],
+                      [ GET => "/api/v1/models?family=$e&modality=$e" ],
+                      [ GET => "/api/v1/models?sort=$e" ],
+                      [ GET => "/api/v1/models?min_context=$e" ],
+                      [ GET => "/api/v1/models?max_input_price=$e" ],
+                      [ GET => "/api/v1/models/capability/$e" ],
+                      [ GET => "/api/v1/models/compare?ids=$e,$e/x" ],
+                      [ GET => "/api/v1/models/$e/benchmarks" ],
+                      [ GET => "/v1/models/$e" ],
                       [ GET => "/api/v1/models?$e=1" ],
                       [ GET => "/api/v1/jobs?kind=$e" ],
                       [ GET => "/api/v1/model-groups?page=$e" ])
@@ -374,7 +382,11 @@ subtest 'methods' => sub {
         '/api/v1/providers/own/validate-models' => 'POST',
         '/api/v1/jobs/x/cancel' => 'POST',
         '/health' => 'GET, HEAD', '/metrics' => 'GET, HEAD',
-        '/v1/models' => 'GET, HEAD',
+        '/v1/models' => 'GET, HEAD', '/api.json' => 'GET, HEAD',
+        '/v1/models/x' => 'GET, HEAD',
+        '/api/v1/models/compare' => 'GET, HEAD',
+        '/api/v1/models/capability/vision' => 'GET, HEAD',
+        '/api/v1/models/own/a/benchmarks' => 'GET, HEAD',
     );
 
     for my $uri (sort keys %allow) {

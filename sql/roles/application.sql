@@ -13,6 +13,7 @@ grant usage on schema model to :"role";
 
 grant select, insert, update, delete on
     model.providers, model.provider_credentials, model.models_metadata,
+    model.model_sources, model.model_benchmarks,
     model.model_groups, model.model_group_memberships, model.jobs,
     model.ai_model_validation_progress, model.ai_model_validation_results
 to :"role";
@@ -20,9 +21,12 @@ to :"role";
 -- the audit trail grows; the gateway cannot rewrite it
 
 grant select, insert on
-    model.models_refresh_history, model.model_group_events,
-    model.inference_unassigned
+    model.model_group_events, model.inference_unassigned
 to :"role";
+
+-- what syncs have done is kept for a while
+
+grant select, insert, delete on model.models_refresh_history to :"role";
 
 grant select, insert, update on model.api_tokens to :"role";
 grant select, update on model.catalog_generation to :"role";

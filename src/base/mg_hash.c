@@ -35,15 +35,8 @@ static inline uint64_t mg_sip_last(const uint8_t *tail, size_t left,
 static inline uint64_t mg_sip_end(uint64_t v[4]);
 static inline uint64_t mg_sip_load(const uint8_t *p);
 static inline uint64_t mg_sum_fold(uint64_t a, uint64_t b);
+static inline void mg_hex_put(uint64_t x, char *out);
 static int mg_hex_digit(char c);
-
-
-/* no secret: it tells a damaged file from a whole one, not a forged one */
-
-static const uint8_t  mg_checksum_key[16] = {
-    'n', 'g', 'i', 'n', 'x', ' ', 'm', 'o',
-    'd', 'e', 'l', ' ', 'f', 'i', 'l', 'e'
-};
 
 
 uint64_t
@@ -131,37 +124,48 @@ mg_sha256(mg_str_t data, uint8_t out[32])
 }
 
 
+/*
+ * Four bytes, the first one lowest, become eight: a half in each, and then
+ * its character.
+ */
+
+static inline void
+mg_hex_put(uint64_t x, char *out)
+{
+    uint64_t  over;
+
+    x = (x | x << 16) & 0x0000ffff0000ffffULL;
+    x = (x | x << 8) & 0x00ff00ff00ff00ffULL;
+    x = (x >> 4 & 0x000f000f000f000fULL)
+        | (x & 0x000f000f000f000fULL) << 8;
+
+    over = (x + 0x0606060606060606ULL) >> 4 & 0x0101010101010101ULL;
+    x += 0x3030303030303030ULL + over * ('a' - '0' - 10);
+
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    x = __builtin_bswap64(x);
+#endif
+
+    memcpy(out, &x, 8);
+}
+
+
 void
 mg_hex(const uint8_t *data, size_t n, char *out)
 {
     size_t             i;
-    uint32_t           w;
-    uint64_t           x, over;
+    uint64_t           x;
     static const char  digits[] = "0123456789abcdef";
 
-    /* four bytes become eight: a half in each, and then its character */
-
-    for ( ; n >= 4; n -= 4, data += 4, out += 8) {
-        memcpy(&w, data, 4);
-
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-        w = __builtin_bswap32(w);
-#endif
-
-        x = w;
-        x = (x | x << 16) & 0x0000ffff0000ffffULL;
-        x = (x | x << 8) & 0x00ff00ff00ff00ffULL;
-        x = (x >> 4 & 0x000f000f000f000fULL)
-            | (x & 0x000f000f000f000fULL) << 8;
-
-        over = (x + 0x0606060606060606ULL) >> 4 & 0x0101010101010101ULL;
-        x += 0x3030303030303030ULL + over * ('a' - '0' - 10);
+    for ( ; n >= 8; n -= 8, data += 8, out += 16) {
+        memcpy(&x, data, 8);
 
 #if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
         x = __builtin_bswap64(x);
 #endif
 
-        memcpy(out, &x, 8);
+        mg_hex_put(x & 0xffffffff, out);
+        mg_hex_put(x >> 32, out + 8);
     }
 
     for (i = 0; i < n; i++) {
@@ -195,65 +199,6 @@ mg_unhex(mg_str_t hex, uint8_t *out, size_t n)
     }
 
     return MG_OK;
-}
-
-
-void
-mg_checksum_init(mg_checksum_t *c)
-{
-    memset(c, 0, sizeof(mg_checksum_t));
-    mg_sip_init(c->v, mg_checksum_key);
-}
-
-
-void
-mg_checksum_add(mg_checksum_t *c, const void *data, size_t len)
-{
-    size_t          n;
-    const uint8_t  *p;
-
-    p = data;
-    c->total += len;
-
-    if (c->tail_len) {
-        n = 8 - c->tail_len;
-        n = n < len ? n : len;
-
-        if (n) {
-            memcpy(c->tail + c->tail_len, p, n);
-        }
-
-        c->tail_len += (uint32_t) n;
-
-        if (c->tail_len < 8) {
-            return;
-        }
-
-        mg_sip_block(c->v, mg_sip_load(c->tail));
-        c->tail_len = 0;
-        p += n;
-        len -= n;
-    }
-
-    for ( ; len >= 8; p += 8, len -= 8) {
-        mg_sip_block(c->v, mg_sip_load(p));
-    }
-
-    if (len) {
-        memcpy(c->tail, p, len);
-        c->tail_len = (uint32_t) len;
-    }
-}
-
-
-uint64_t
-mg_checksum_end(mg_checksum_t *c)
-{
-    mg_sip_block(c->v, mg_sip_last(c->tail, c->tail_len, c->total));
-
-    c->v[2] ^= 0xff;
-
-    return mg_sip_end(c->v);
 }
 
 

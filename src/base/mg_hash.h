@@ -1,11 +1,10 @@
 /*
- * mg_hash.h: keyed hash, digest and checksums.
+ * mg_hash.h: keyed hash, digest and checksum.
  *
  * SipHash-2-4 (Aumasson, Bernstein 2012) decides splits and hash tables;
- * SHA-256 (OpenSSL) names tokens and migrations; mg_checksum_t is SipHash
- * with a fixed key over whole files, fed in pieces; mg_sum64() is a plain
- * sum for short records of which a busy worker makes tens of thousands a
- * second.
+ * SHA-256 (OpenSSL) names tokens and migrations; mg_sum64() is a plain sum
+ * that tells a damaged snapshot or spool record from a whole one at the
+ * speed of memory.
  *
  * Any thread; never blocks.
  */
@@ -37,18 +36,6 @@ void mg_hex(const uint8_t *data, size_t n, char *out);
 
 /* The reverse; MG_OK, or MG_ERROR if hex is not exactly 2 n hex digits. */
 int mg_unhex(mg_str_t hex, uint8_t *out, size_t n);
-
-
-typedef struct {
-    uint64_t  v[4];
-    uint64_t  total;
-    uint8_t   tail[8];
-    uint32_t  tail_len;
-} mg_checksum_t;
-
-void mg_checksum_init(mg_checksum_t *c);
-void mg_checksum_add(mg_checksum_t *c, const void *data, size_t len);
-uint64_t mg_checksum_end(mg_checksum_t *c);
 
 
 #endif /* MG_HASH_H */

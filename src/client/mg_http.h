@@ -5,9 +5,10 @@
  * drives up to "concurrency" requests and calls back for each as it ends,
  * so a validation of a thousand models needs one thread.  Every request has
  * a connect and a total time-out and a byte cap; only http and https, no
- * proxy from the environment; a redirect is an answer, it is not followed,
- * so credentials never reach another host; private and link-local addresses
- * are refused unless allowed.  The cancel flag is looked at every 50 ms.
+ * proxy from the environment; a redirect is an answer, it is not followed
+ * here, so credentials never reach another host; private and link-local
+ * addresses are refused unless allowed.  The cancel flag is looked at every
+ * 50 ms.  Limits, retries and conditional requests: mg_fetch.h.
  *
  * Blocks: pool threads only.  One client belongs to one thread.
  */
@@ -32,6 +33,7 @@ typedef struct {
     unsigned     timeout_ms;         /* 0: 30,000 */
     size_t       body_max;           /* 0: 1 MiB */
     unsigned     allow_private:1;    /* loopback and private addresses */
+    unsigned     gzip:1;             /* ask for it; with a sink always asked */
     void        *data;               /* the caller's */
 
     /*
@@ -50,6 +52,8 @@ typedef struct {
     mg_str_t     body;               /* until the callback returns */
     mg_str_t     content_type;       /* also when the body failed later */
     mg_str_t     etag;
+    mg_str_t     link;               /* Link header, of pages; one at most */
+    mg_str_t     location;           /* of a redirect, as an absolute URL */
     int64_t      retry_after_s;      /* -1: not sent; at most a day */
     int64_t      latency_us;
 

@@ -43,6 +43,7 @@ typedef void (*mg_transfer_header_pt)(mg_transfer_t *t, mg_str_t value);
 
 static void mg_transfer_content_type(mg_transfer_t *t, mg_str_t value);
 static void mg_transfer_etag(mg_transfer_t *t, mg_str_t value);
+static void mg_transfer_link(mg_transfer_t *t, mg_str_t value);
 static void mg_transfer_retry_after(mg_transfer_t *t, mg_str_t value);
 static void mg_transfer_retry_after_ms(mg_transfer_t *t, mg_str_t value);
 
@@ -53,6 +54,7 @@ static const struct {
 } mg_transfer_headers[] = {
     { mg_str("content-type"), mg_transfer_content_type },
     { mg_str("etag"), mg_transfer_etag },
+    { mg_str("link"), mg_transfer_link },
     { mg_str("retry-after"), mg_transfer_retry_after },
     { mg_str("retry-after-ms"), mg_transfer_retry_after_ms }
 };
@@ -173,6 +175,7 @@ mg_transfer_header(char *data, size_t size, size_t count, void *ctx)
     if (len >= 5 && memcmp(data, "HTTP/", 5) == 0) {
         t->content_type[0] = '\0';
         t->etag[0] = '\0';
+        t->link[0] = '\0';
         t->res.retry_after_s = -1;
         return len;
     }
@@ -233,6 +236,13 @@ static void
 mg_transfer_etag(mg_transfer_t *t, mg_str_t value)
 {
     mg_transfer_keep(t->etag, sizeof(t->etag), value);
+}
+
+
+static void
+mg_transfer_link(mg_transfer_t *t, mg_str_t value)
+{
+    mg_transfer_keep(t->link, sizeof(t->link), value);
 }
 
 
@@ -489,6 +499,9 @@ mg_transfer_set_limits(mg_transfer_t *t)
                          (long) MG_TRANSFER_LOW_SPEED);
         curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME,
                          (long) MG_TRANSFER_LOW_SPEED_S);
+    }
+
+    if (r->sink || r->gzip) {
         curl_easy_setopt(c, CURLOPT_ACCEPT_ENCODING, "gzip");
     }
 }
@@ -537,6 +550,7 @@ mg_transfer_clear(mg_transfer_t *t)
     t->host[0] = '\0';
     t->content_type[0] = '\0';
     t->etag[0] = '\0';
+    t->link[0] = '\0';
     t->text[0] = '\0';
 }
 
@@ -625,15 +639,18 @@ mg_transfer_explain(mg_transfer_t *t, CURLcode code)
 void
 mg_transfer_finish(mg_transfer_t *t, CURLcode code)
 {
-    long        status;
-    curl_off_t  us;
+    long         status;
+    char        *location;
+    curl_off_t   us;
 
     status = 0;
+    location = NULL;
     us = 0;
 
     if (t->busy) {
         curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
         curl_easy_getinfo(t->easy, CURLINFO_TOTAL_TIME_T, &us);
+        curl_easy_getinfo(t->easy, CURLINFO_REDIRECT_URL, &location);
         curl_multi_remove_handle(t->multi, t->easy);
         t->busy = 0;
     }
@@ -651,6 +668,8 @@ mg_transfer_finish(mg_transfer_t *t, CURLcode code)
     t->res.content_type = t->content_type[0] ? mg_str_z(t->content_type)
                                              : mg_str_null;
     t->res.etag = t->etag[0] ? mg_str_z(t->etag) : mg_str_null;
+    t->res.link = t->link[0] ? mg_str_z(t->link) : mg_str_null;
+    t->res.location = mg_str_z(location);
 }
 
 

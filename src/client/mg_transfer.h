@@ -40,6 +40,7 @@ struct mg_transfer_s {
     char                 host[256];
     char                 content_type[128];
     char                 etag[256];
+    char                 link[1024];
     char                 text[CURL_ERROR_SIZE];
 };
 

@@ -31,6 +31,8 @@
 
 typedef struct {
     const char                    *pattern;
+    size_t                         prefix;   /* bytes before the first "{" */
+    ngx_uint_t                     exact;    /* there is none */
     ngx_uint_t                     weight;
     const ngx_http_model_route_t  *ask;      /* GET on the event loop */
     const mg_call_route_t         *calls[NGX_HTTP_MODEL_API_METHODS];
@@ -68,6 +70,8 @@ static ngx_int_t ngx_http_model_api_query(ngx_http_model_ask_t *ask,
     const char * const *known);
 static ngx_int_t ngx_http_model_api_pair(ngx_http_model_ask_t *ask,
     const char * const *known, mg_str_t name, mg_str_t value);
+static mg_str_t ngx_http_model_api_known(const char * const *known,
+    mg_str_t name, ngx_uint_t *many);
 static ngx_int_t ngx_http_model_api_decode(ngx_pool_t *pool, mg_str_t in,
     mg_str_t *out);
 
@@ -236,7 +240,7 @@ ngx_http_model_api_run(ngx_http_model_ask_t *ask,
     }
 
     rc = ngx_http_model_api_authorize(r, open ? open->role : call->role,
-                                      &who, &ask->error);
+                                      open ? NULL : &who, &ask->error);
     if (rc != NGX_OK) {
         return rc;
     }
@@ -309,6 +313,19 @@ ngx_http_model_api_find(ngx_http_model_ask_t *ask)
     row = ngx_http_model_api_rows.elts;
 
     for (i = 0; i < ngx_http_model_api_rows.nelts; i++) {
+
+        if (path.len < row[i].prefix
+            || (row[i].exact && path.len != row[i].prefix)
+            || ngx_memcmp(path.data, row[i].pattern, row[i].prefix) != 0)
+        {
+            continue;
+        }
+
+        if (row[i].exact) {
+            ask->n_path = 0;
+            return &row[i];
+        }
+
         if (mg_route_match(row[i].pattern, path, ask->path, &ask->n_path)) {
             return &row[i];
         }
@@ -387,18 +404,24 @@ ngx_http_model_api_allow(ngx_http_request_t *r, ngx_http_model_api_row_t *row,
 /*
  * Reads may be open to all by "model_auth off"; writes never are.  What is
  * open to the data plane is open to those who may look at everything.  An
- * answer that needs no role does not wait for the first snapshot.
+ * answer that needs no role does not wait for the first snapshot.  who NULL:
+ * the answer does not depend on who asks, so where no role is needed nobody
+ * looks for a token.
  */
 
 static ngx_int_t
 ngx_http_model_api_authorize(ngx_http_request_t *r, mg_role_e role,
     ngx_http_model_principal_t **who, mg_error_t *e)
 {
-    ngx_int_t                   rc;
-    ngx_http_model_loc_conf_t  *mlcf;
+    ngx_int_t                    rc;
+    ngx_http_model_loc_conf_t   *mlcf;
+    ngx_http_model_principal_t  *nobody;
 
     if (role == MG_ROLE_NONE) {
-        *who = NULL;
+        if (who) {
+            *who = NULL;
+        }
+
         return NGX_OK;
     }
 
@@ -407,7 +430,15 @@ ngx_http_model_api_authorize(ngx_http_request_t *r, mg_role_e role,
     if ((r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))
         && mlcf->auth == NGX_HTTP_MODEL_AUTH_OFF)
     {
+        if (who == NULL) {
+            return NGX_OK;
+        }
+
         role = MG_ROLE_NONE;
+    }
+
+    if (who == NULL) {
+        who = &nobody;
     }
 
     rc = ngx_http_model_principal(r, role, who, e);
@@ -456,12 +487,12 @@ static ngx_int_t
 ngx_http_model_api_pair(ngx_http_model_ask_t *ask, const char * const *known,
     mg_str_t name, mg_str_t value)
 {
-    char                 param[64];
-    mg_pair_t           *pair;
-    ngx_uint_t           i;
-    const char * const  *k;
-    ngx_pool_t          *pool;
-    mg_error_t          *e;
+    char         param[64];
+    mg_str_t     k;
+    mg_pair_t   *pair;
+    ngx_uint_t   i, many;
+    ngx_pool_t  *pool;
+    mg_error_t  *e;
 
     e = &ask->error;
     pool = ask->request->pool;
@@ -475,13 +506,9 @@ ngx_http_model_api_pair(ngx_http_model_ask_t *ask, const char * const *known,
         return NGX_DECLINED;
     }
 
-    for (k = known; k && *k; k++) {
-        if (mg_str_eq(name, mg_str_z(*k))) {
-            break;
-        }
-    }
+    k = ngx_http_model_api_known(known, name, &many);
 
-    if (k == NULL || *k == NULL || ask->n_query == MG_CALL_QUERY_MAX) {
+    if (k.data == NULL) {
         (void) snprintf(param, sizeof(param), "%.*s",
                         (int) ngx_min(name.len, sizeof(param) - 1),
                         name.data);
@@ -492,19 +519,50 @@ ngx_http_model_api_pair(ngx_http_model_ask_t *ask, const char * const *known,
         return NGX_DECLINED;
     }
 
-    for (i = 0; i < ask->n_query; i++) {
-        if (mg_str_eq(ask->query[i].name, name)) {
-            (void) mg_error_set(e, MG_E_INVALID, *k,
-                                "query parameter \"%s\" is given twice", *k);
+    for (i = 0; !many && i < ask->n_query; i++) {
+        if (ask->query[i].name.data == k.data) {
+            (void) mg_error_set(e, MG_E_INVALID, k.data,
+                                "query parameter \"%.*s\" is given twice",
+                                MG_STR_ARG(k));
             return NGX_DECLINED;
         }
     }
 
+    if (ask->n_query == MG_CALL_QUERY_MAX) {
+        (void) snprintf(param, sizeof(param), "%.*s", MG_STR_ARG(k));
+        (void) mg_error_set(e, MG_E_INVALID, param,
+                            "query parameter \"%.*s\" is given more than %d "
+                            "times", MG_STR_ARG(k), MG_CALL_QUERY_MAX);
+        return NGX_DECLINED;
+    }
+
     pair = &ask->query[ask->n_query++];
-    pair->name = mg_str_z(*k);
+    pair->name = k;
     pair->value = value;
 
     return NGX_OK;
+}
+
+
+/* The row's own text of a name, or {NULL, 0}; a star: may stand often. */
+
+static mg_str_t
+ngx_http_model_api_known(const char * const *known, mg_str_t name,
+    ngx_uint_t *many)
+{
+    mg_str_t  k;
+
+    for ( /* void */ ; known && *known; known++) {
+        k = mg_str_z(*known);
+        *many = (k.data[k.len - 1] == '*');
+        k.len -= *many;
+
+        if (mg_str_eq(k, name)) {
+            return k;
+        }
+    }
+
+    return mg_str_null;
 }
 
 
@@ -515,6 +573,17 @@ ngx_http_model_api_decode(ngx_pool_t *pool, mg_str_t in, mg_str_t *out)
 {
     char    *plain, *decoded;
     size_t   i, len;
+
+    for (i = 0; i < in.len; i++) {
+        if (in.data[i] == '%' || in.data[i] == '+') {
+            break;
+        }
+    }
+
+    if (i == in.len) {
+        *out = in;
+        return mg_utf8_ok(in) ? NGX_OK : NGX_ERROR;
+    }
 
     plain = ngx_pnalloc(pool, 2 * in.len + 1);
     if (plain == NULL) {
@@ -634,6 +703,8 @@ ngx_http_model_api_row(const char *pattern)
     ngx_memzero(row, sizeof(ngx_http_model_api_row_t));
 
     row->pattern = pattern;
+    row->prefix = strcspn(pattern, "{");
+    row->exact = (pattern[row->prefix] == '\0');
     row->weight = mg_route_weight(pattern);
 
     return row;

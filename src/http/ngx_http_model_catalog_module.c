@@ -4,72 +4,53 @@
  * A page of models is a list of byte runs in the mapped file, sent as they
  * lie there between two short pieces of text; whole documents that are asked
  * for most lie in the file ready, as they are and gzipped.  No database, no
- * lock, no allocation that grows with the catalog.  The validator is the
- * file's generation and a hash of the query.
+ * lock, no allocation that grows with the catalog.
  *
  *     {"models":[ | run | run | ... | ],"pagination":{...}}
+ *
+ * Here are the routes and the lists; the header names the other files.
  *
  * Event loop; the file is pinned by the request.
  */
 
-#include <ngx_config.h>
-#include <ngx_core.h>
-#include <ngx_http.h>
-
-#include "base/mg_hash.h"
-#include "http/ngx_http_model_core.h"
-#include "snapshot/mg_snap_catalog.h"
-#include "snapshot/mg_snap_routing.h"
+#include "http/ngx_http_model_catalog.h"
+#include "base/mg_jw.h"
 
 
-#define NGX_HTTP_MODEL_CATALOG_CUT    80     /* bytes quoted in messages */
-
-
-/* A run of a page on its way out. */
-typedef struct {
-    ngx_buf_t      buf;
-    ngx_chain_t    link;
-} ngx_http_model_catalog_piece_t;
+#define NGX_HTTP_MODEL_CATALOG_END   160   /* what closes a list, bytes */
 
 
 static ngx_int_t ngx_http_model_catalog_preconfiguration(ngx_conf_t *cf);
 
-static ngx_int_t ngx_http_model_catalog_models(ngx_http_model_ask_t *ask);
+static ngx_int_t ngx_http_model_catalog_list(ngx_http_model_ask_t *ask);
 static ngx_int_t ngx_http_model_catalog_model(ngx_http_model_ask_t *ask);
+static ngx_int_t ngx_http_model_catalog_benchmarks(
+    ngx_http_model_ask_t *ask);
 static ngx_int_t ngx_http_model_catalog_providers(ngx_http_model_ask_t *ask);
 static ngx_int_t ngx_http_model_catalog_provider(ngx_http_model_ask_t *ask);
-static ngx_int_t ngx_http_model_catalog_provider_models(
-    ngx_http_model_ask_t *ask);
-static ngx_int_t ngx_http_model_catalog_served(ngx_http_model_ask_t *ask);
+static ngx_int_t ngx_http_model_catalog_document(ngx_http_model_ask_t *ask);
 
-static mg_snap_t *ngx_http_model_catalog_snap(ngx_http_model_ask_t *ask,
-    unsigned kind);
-static ngx_int_t ngx_http_model_catalog_query(ngx_http_model_ask_t *ask,
-    mg_catalog_query_t *q);
-static ngx_int_t ngx_http_model_catalog_unknown(mg_error_t *e,
-    const char *param, mg_str_t value, const mg_str_t *names, ngx_uint_t n);
-static ngx_int_t ngx_http_model_catalog_missing(mg_error_t *e,
-    const char *what, mg_str_t id);
-static ngx_int_t ngx_http_model_catalog_page(ngx_http_model_ask_t *ask,
+static ngx_int_t ngx_http_model_catalog_narrow(ngx_http_model_ask_t *ask,
     mg_snap_t *snap, mg_catalog_query_t *q);
+static ngx_int_t ngx_http_model_catalog_body(ngx_http_request_t *r,
+    mg_snap_t *snap, mg_catalog_body_e which);
+static ngx_int_t ngx_http_model_catalog_page(ngx_http_request_t *r,
+    mg_snap_t *snap, mg_catalog_query_t *q, void *slot);
 static ngx_int_t ngx_http_model_catalog_provider_page(ngx_http_request_t *r,
-    mg_snap_t *snap, mg_catalog_query_t *q);
+    mg_snap_t *snap, mg_paging_t *paging);
 static ngx_int_t ngx_http_model_catalog_end(ngx_http_request_t *r,
-    mg_snap_t *snap, mg_catalog_query_t *q, uint32_t total, ngx_chain_t *out);
-static ngx_int_t ngx_http_model_catalog_ready(ngx_http_request_t *r,
-    mg_snap_t *snap, mg_str_t *plain, mg_str_t *gzipped);
-static ngx_int_t ngx_http_model_catalog_send(ngx_http_request_t *r,
-    mg_snap_t *snap, ngx_chain_t *out, off_t total, ngx_uint_t gzip);
-static ngx_chain_t *ngx_http_model_catalog_link(ngx_http_request_t *r,
-    ngx_chain_t **last, const char *data, size_t len);
+    ngx_http_model_piece_t *piece, mg_paging_t *paging, unsigned approximate);
+static off_t ngx_http_model_catalog_size(ngx_chain_t *out);
 
-
-static const char * const  ngx_http_model_catalog_filters[] = {
-    "provider", "type", "capability", "search", "page", "limit", NULL
-};
 
 static const char * const  ngx_http_model_catalog_paged[] = {
     "page", "limit", NULL
+};
+
+static const char * const  ngx_http_model_catalog_ids[] = { "ids*", NULL };
+
+static const char * const  ngx_http_model_catalog_cursor[] = {
+    "limit", "after_id", "before_id", "beta", NULL
 };
 
 static const char * const  ngx_http_model_catalog_none[] = { NULL };
@@ -78,10 +59,21 @@ static const char * const  ngx_http_model_catalog_none[] = { NULL };
 static const ngx_http_model_route_t  ngx_http_model_catalog_routes[] = {
 
     { "/api/v1/models", MG_ROLE_VIEWER,
-      ngx_http_model_catalog_filters, ngx_http_model_catalog_models },
+      ngx_http_model_catalog_names[NGX_HTTP_MODEL_LIST_ALL],
+      ngx_http_model_catalog_list },
+
+    { "/api/v1/models/capability/{capability}", MG_ROLE_VIEWER,
+      ngx_http_model_catalog_names[NGX_HTTP_MODEL_LIST_CAPABILITY],
+      ngx_http_model_catalog_list },
+
+    { "/api/v1/models/compare", MG_ROLE_VIEWER,
+      ngx_http_model_catalog_ids, ngx_http_model_catalog_compare },
 
     { "/api/v1/models/{id*}", MG_ROLE_VIEWER,
       ngx_http_model_catalog_none, ngx_http_model_catalog_model },
+
+    { "/api/v1/models/{id*}/benchmarks", MG_ROLE_VIEWER,
+      ngx_http_model_catalog_none, ngx_http_model_catalog_benchmarks },
 
     { "/api/v1/providers", MG_ROLE_VIEWER,
       ngx_http_model_catalog_paged, ngx_http_model_catalog_providers },
@@ -90,10 +82,17 @@ static const ngx_http_model_route_t  ngx_http_model_catalog_routes[] = {
       ngx_http_model_catalog_none, ngx_http_model_catalog_provider },
 
     { "/api/v1/providers/{provider}/models", MG_ROLE_VIEWER,
-      ngx_http_model_catalog_paged, ngx_http_model_catalog_provider_models },
+      ngx_http_model_catalog_names[NGX_HTTP_MODEL_LIST_PROVIDER],
+      ngx_http_model_catalog_list },
+
+    { "/api.json", MG_ROLE_VIEWER,
+      ngx_http_model_catalog_none, ngx_http_model_catalog_document },
 
     { "/v1/models", MG_ROLE_INFERENCE,
-      ngx_http_model_catalog_none, ngx_http_model_catalog_served },
+      ngx_http_model_catalog_cursor, ngx_http_model_catalog_served },
+
+    { "/v1/models/{id*}", MG_ROLE_INFERENCE,
+      ngx_http_model_catalog_none, ngx_http_model_catalog_served_one },
 
     { NULL, MG_ROLE_NONE, NULL, NULL }
 };
@@ -130,14 +129,207 @@ ngx_module_t  ngx_http_model_catalog_module = {
 };
 
 
-/* -- routes -- */
+/* -- models -- */
+
+/* All of them, those of a capability, and those of a provider. */
 
 static ngx_int_t
-ngx_http_model_catalog_models(ngx_http_model_ask_t *ask)
+ngx_http_model_catalog_list(ngx_http_model_ask_t *ask)
 {
-    mg_str_t             plain, gzipped;
+    void                *slot;
     mg_snap_t           *snap;
+    ngx_chain_t         *kept;
     mg_catalog_query_t   q;
+
+    snap = ngx_http_model_catalog_snap(ask, MG_SNAP_CATALOG);
+
+    if (snap == NULL) {
+        return NGX_DECLINED;
+    }
+
+    if (ask->n_path == 0 && ask->n_query == 0) {
+        return ngx_http_model_catalog_body(ask->request, snap,
+                                           MG_CATALOG_BODY_FIRST_PAGE);
+    }
+
+    kept = ngx_http_model_catalog_kept(ask->request, snap, &slot);
+
+    if (kept) {
+        return ngx_http_model_catalog_send(ask->request, snap, kept,
+                                           ngx_buf_size(kept->buf), 0);
+    }
+
+    if (ngx_http_model_catalog_query(ask, &q) != NGX_OK
+        || ngx_http_model_catalog_narrow(ask, snap, &q) != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    return ngx_http_model_catalog_page(ask->request, snap, &q, slot);
+}
+
+
+/* What the path says about the list. */
+
+static ngx_int_t
+ngx_http_model_catalog_narrow(ngx_http_model_ask_t *ask, mg_snap_t *snap,
+    mg_catalog_query_t *q)
+{
+    mg_str_t    json;
+    mg_pair_t  *path;
+
+    if (ask->n_path == 0) {
+        return NGX_OK;
+    }
+
+    path = &ask->path[0];
+
+    if (mg_str_eq(path->name, mg_str("capability"))) {
+        return ngx_http_model_catalog_capability(path->value, &q->capability,
+                                                 &ask->error);
+    }
+
+    if (mg_catalog_provider(snap, path->value, &json) != MG_OK) {
+        return ngx_http_model_catalog_missing(&ask->error, "id", "provider",
+                                              path->value);
+    }
+
+    q->provider = path->value;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_model_catalog_page(ngx_http_request_t *r, mg_snap_t *snap,
+    mg_catalog_query_t *q, void *slot)
+{
+    off_t                    total;
+    ngx_uint_t               i;
+    mg_paging_t              paging;
+    ngx_http_model_piece_t  *piece;
+
+    /* 16 KB; used within one call of one event loop */
+    static mg_catalog_page_t  page;
+
+    mg_catalog_list(snap, q, &page);
+
+    piece = ngx_http_model_catalog_pieces(r, page.n_runs + 2);
+    if (piece == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ngx_http_model_catalog_piece(&piece[0], "{\"models\":[",
+                                 sizeof("{\"models\":[") - 1);
+
+    for (i = 0; i < page.n_runs; i++) {
+        ngx_http_model_catalog_piece(&piece[i + 1], page.runs[i].data,
+                                     page.runs[i].len);
+    }
+
+    /* each item ends in a comma, the very last one must not */
+
+    if (page.n_runs) {
+        piece[i].buf.last--;
+    }
+
+    paging.page = q->page;
+    paging.limit = q->limit;
+    paging.total = page.total;
+
+    if (ngx_http_model_catalog_end(r, &piece[i + 1], &paging,
+                                   page.approximate)
+        != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    total = ngx_http_model_catalog_size(&piece->link);
+
+    if (slot) {
+        ngx_http_model_catalog_keep(r, slot, &piece->link, total);
+    }
+
+    return ngx_http_model_catalog_send(r, snap, &piece->link, total, 0);
+}
+
+
+static ngx_int_t
+ngx_http_model_catalog_model(ngx_http_model_ask_t *ask)
+{
+    mg_str_t                 item, more;
+    mg_snap_t               *snap;
+    ngx_http_model_piece_t  *piece;
+
+    snap = ngx_http_model_catalog_snap(ask, MG_SNAP_CATALOG);
+
+    if (snap == NULL) {
+        return NGX_DECLINED;
+    }
+
+    if (mg_catalog_model(snap, ask->path[0].value, &item, &more) != MG_OK) {
+        return ngx_http_model_catalog_missing(&ask->error, "id", "model",
+                                              ask->path[0].value);
+    }
+
+    piece = ngx_http_model_catalog_pieces(ask->request, 3);
+    if (piece == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    /* what only this answer has stands before the closing brace */
+
+    ngx_http_model_catalog_piece(&piece[0], item.data, item.len - 1);
+    ngx_http_model_catalog_piece(&piece[1], more.data, more.len);
+    ngx_http_model_catalog_piece(&piece[2], "}", 1);
+
+    if (more.len == 0) {
+        piece[0].link.next = &piece[2].link;
+    }
+
+    return ngx_http_model_catalog_send(ask->request, snap, &piece->link,
+                                       item.len + more.len, 0);
+}
+
+
+static ngx_int_t
+ngx_http_model_catalog_benchmarks(ngx_http_model_ask_t *ask)
+{
+    mg_jw_t     w;
+    mg_str_t    id, json;
+    mg_buf_t    b;
+    mg_snap_t  *snap;
+
+    id = ask->path[0].value;
+    snap = ngx_http_model_catalog_snap(ask, MG_SNAP_CATALOG);
+
+    if (snap == NULL) {
+        return NGX_DECLINED;
+    }
+
+    if (mg_catalog_benchmarks(snap, id, &json) != MG_OK) {
+        return ngx_http_model_catalog_missing(&ask->error, "id", "model",
+                                              id);
+    }
+
+    mg_buf_init(&b, 0);
+    mg_jw_init(&w, &b);
+    mg_jw_object(&w, NULL);
+    mg_jw_str(&w, "model_id", id);
+    mg_jw_raw(&w, "benchmarks", json);
+    mg_jw_end_object(&w);
+
+    return ngx_http_model_catalog_text(ask->request, snap, &b, 0);
+}
+
+
+/* -- providers -- */
+
+static ngx_int_t
+ngx_http_model_catalog_providers(ngx_http_model_ask_t *ask)
+{
+    mg_snap_t    *snap;
+    mg_paging_t   paging;
 
     snap = ngx_http_model_catalog_snap(ask, MG_SNAP_CATALOG);
 
@@ -146,93 +338,70 @@ ngx_http_model_catalog_models(ngx_http_model_ask_t *ask)
     }
 
     if (ask->n_query == 0) {
-        mg_catalog_body(snap, MG_CATALOG_BODY_FIRST_PAGE, 0, &plain);
-        mg_catalog_body(snap, MG_CATALOG_BODY_FIRST_PAGE, 1, &gzipped);
-
-        return ngx_http_model_catalog_ready(ask->request, snap, &plain,
-                                            &gzipped);
+        return ngx_http_model_catalog_body(ask->request, snap,
+                                           MG_CATALOG_BODY_PROVIDERS);
     }
 
-    if (ngx_http_model_catalog_query(ask, &q) != NGX_OK) {
+    if (mg_query_paging(ask->query, ask->n_query, &paging, &ask->error)
+        != MG_OK)
+    {
         return NGX_DECLINED;
     }
 
-    return ngx_http_model_catalog_page(ask, snap, &q);
+    return ngx_http_model_catalog_provider_page(ask->request, snap, &paging);
 }
 
 
 static ngx_int_t
-ngx_http_model_catalog_model(ngx_http_model_ask_t *ask)
+ngx_http_model_catalog_provider_page(ngx_http_request_t *r, mg_snap_t *snap,
+    mg_paging_t *paging)
 {
-    mg_str_t             item, more;
-    mg_snap_t           *snap;
-    ngx_chain_t         *out, *last;
-    ngx_http_request_t  *r;
+    uint32_t                 i, total, first, end;
+    mg_str_t                 item;
+    ngx_http_model_piece_t  *head, *piece;
 
-    r = ask->request;
-    snap = ngx_http_model_catalog_snap(ask, MG_SNAP_CATALOG);
+    total = mg_catalog_providers(snap);
+    paging->total = total;
 
-    if (snap == NULL) {
-        return NGX_DECLINED;
-    }
+    /* page and limit are bounded: their product is below 2^31 */
 
-    if (mg_catalog_model(snap, ask->path[0].value, &item, &more) != MG_OK) {
-        return ngx_http_model_catalog_missing(&ask->error, "model",
-                                              ask->path[0].value);
-    }
+    first = ngx_min(total, (paging->page - 1) * paging->limit);
+    end = ngx_min(total, first + paging->limit);
 
-    /* what only this answer has stands before the closing brace */
-
-    last = NULL;
-    out = ngx_http_model_catalog_link(r, &last, item.data, item.len - 1);
-
-    if (out == NULL
-        || (more.len
-            && ngx_http_model_catalog_link(r, &last, more.data, more.len)
-               == NULL)
-        || ngx_http_model_catalog_link(r, &last, "}", 1) == NULL)
-    {
+    head = ngx_http_model_catalog_pieces(r, 2 * (end - first) + 2);
+    if (head == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return ngx_http_model_catalog_send(r, snap, out, item.len + more.len, 0);
-}
+    piece = head;
+    ngx_http_model_catalog_piece(piece++, "{\"providers\":[",
+                                 sizeof("{\"providers\":[") - 1);
 
+    for (i = first; i < end; i++) {
+        item = mg_catalog_provider_at(snap, i);
 
-static ngx_int_t
-ngx_http_model_catalog_providers(ngx_http_model_ask_t *ask)
-{
-    mg_str_t            plain, gzipped;
-    mg_snap_t          *snap;
-    mg_catalog_query_t  q;
-
-    snap = ngx_http_model_catalog_snap(ask, MG_SNAP_CATALOG);
-
-    if (snap == NULL) {
-        return NGX_DECLINED;
-    }
-
-    if (ask->n_query) {
-        if (ngx_http_model_catalog_query(ask, &q) != NGX_OK) {
-            return NGX_DECLINED;
+        if (i > first) {
+            ngx_http_model_catalog_piece(piece++, ",", 1);
         }
 
-        return ngx_http_model_catalog_provider_page(ask->request, snap, &q);
+        ngx_http_model_catalog_piece(piece++, item.data, item.len);
     }
 
-    mg_catalog_body(snap, MG_CATALOG_BODY_PROVIDERS, 0, &plain);
-    mg_catalog_body(snap, MG_CATALOG_BODY_PROVIDERS, 1, &gzipped);
+    if (ngx_http_model_catalog_end(r, piece, paging, 0) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
 
-    return ngx_http_model_catalog_ready(ask->request, snap, &plain, &gzipped);
+    return ngx_http_model_catalog_send(r, snap, &head->link,
+                                 ngx_http_model_catalog_size(&head->link), 0);
 }
 
 
 static ngx_int_t
 ngx_http_model_catalog_provider(ngx_http_model_ask_t *ask)
 {
-    mg_str_t      json;
-    mg_snap_t    *snap;
-    ngx_chain_t  *out, *last;
+    mg_str_t                 json;
+    mg_snap_t               *snap;
+    ngx_http_model_piece_t  *piece;
 
     snap = ngx_http_model_catalog_snap(ask, MG_SNAP_CATALOG);
 
@@ -241,27 +410,30 @@ ngx_http_model_catalog_provider(ngx_http_model_ask_t *ask)
     }
 
     if (mg_catalog_provider(snap, ask->path[0].value, &json) != MG_OK) {
-        return ngx_http_model_catalog_missing(&ask->error, "provider",
+        return ngx_http_model_catalog_missing(&ask->error, "id", "provider",
                                               ask->path[0].value);
     }
 
-    last = NULL;
-    out = ngx_http_model_catalog_link(ask->request, &last, json.data,
-                                      json.len);
-    if (out == NULL) {
+    piece = ngx_http_model_catalog_pieces(ask->request, 1);
+    if (piece == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return ngx_http_model_catalog_send(ask->request, snap, out, json.len, 0);
+    ngx_http_model_catalog_piece(piece, json.data, json.len);
+
+    return ngx_http_model_catalog_send(ask->request, snap, &piece->link,
+                                       json.len, 0);
 }
 
 
+/* -- documents -- */
+
+/* The catalog in models.dev's own shape. */
+
 static ngx_int_t
-ngx_http_model_catalog_provider_models(ngx_http_model_ask_t *ask)
+ngx_http_model_catalog_document(ngx_http_model_ask_t *ask)
 {
-    mg_str_t             json;
-    mg_snap_t           *snap;
-    mg_catalog_query_t   q;
+    mg_snap_t  *snap;
 
     snap = ngx_http_model_catalog_snap(ask, MG_SNAP_CATALOG);
 
@@ -269,393 +441,63 @@ ngx_http_model_catalog_provider_models(ngx_http_model_ask_t *ask)
         return NGX_DECLINED;
     }
 
-    if (mg_catalog_provider(snap, ask->path[0].value, &json) != MG_OK) {
-        return ngx_http_model_catalog_missing(&ask->error, "provider",
-                                              ask->path[0].value);
-    }
-
-    if (ngx_http_model_catalog_query(ask, &q) != NGX_OK) {
-        return NGX_DECLINED;
-    }
-
-    q.provider = ask->path[0].value;
-
-    return ngx_http_model_catalog_page(ask, snap, &q);
-}
-
-
-/* What this gateway serves: the groups, in OpenAI's shape. */
-
-static ngx_int_t
-ngx_http_model_catalog_served(ngx_http_model_ask_t *ask)
-{
-    mg_str_t    plain, gzipped;
-    mg_snap_t  *snap;
-
-    snap = ngx_http_model_catalog_snap(ask, MG_SNAP_ROUTING);
-
-    if (snap == NULL) {
-        return NGX_DECLINED;
-    }
-
-    mg_routing_models(snap, 0, &plain);
-    mg_routing_models(snap, 1, &gzipped);
-
-    return ngx_http_model_catalog_ready(ask->request, snap, &plain, &gzipped);
-}
-
-
-/* -- what was asked -- */
-
-static mg_snap_t *
-ngx_http_model_catalog_snap(ngx_http_model_ask_t *ask, unsigned kind)
-{
-    mg_snap_t  *snap;
-
-    mg_metric_add(ngx_http_model_counters(), CATALOG_REQUESTS, 1);
-
-    snap = ngx_http_model_snap(ask->request, kind);
-
-    if (snap == NULL) {
-        (void) mg_error_set(&ask->error, MG_E_UNAVAILABLE, NULL,
-                            "the catalog is not loaded yet; see "
-                            "/api/v1/admin/ready and try again");
-    }
-
-    return snap;
+    return ngx_http_model_catalog_body(ask->request, snap,
+                                       MG_CATALOG_BODY_API_JSON);
 }
 
 
 static ngx_int_t
-ngx_http_model_catalog_query(ngx_http_model_ask_t *ask,
-    mg_catalog_query_t *q)
+ngx_http_model_catalog_body(ngx_http_request_t *r, mg_snap_t *snap,
+    mg_catalog_body_e which)
 {
-    mg_str_t      value;
-    ngx_uint_t    i;
-    mg_error_t   *e;
-    mg_paging_t   paging;
+    mg_str_t  plain, gzipped;
 
-    e = &ask->error;
+    mg_catalog_body(snap, which, 0, &plain);
+    mg_catalog_body(snap, which, 1, &gzipped);
 
-    q->provider = mg_str_null;
-    q->search = mg_str_null;
-    q->capability = -1;
-    q->type = -1;
+    return ngx_http_model_catalog_ready(r, snap, &plain, &gzipped);
+}
 
-    for (i = 0; i < ask->n_query; i++) {
-        value = ask->query[i].value;
 
-        switch (ask->query[i].name.data[0]) {
+/* -- ends of lists -- */
 
-        case 'c':
-            q->capability = mg_capability_find(value);
+/* Makes piece the last one: the bracket and where the page stands. */
 
-            if (q->capability == -1) {
-                return ngx_http_model_catalog_unknown(e, "capability", value,
-                                             mg_capability_names, MG_CAP_N);
-            }
+static ngx_int_t
+ngx_http_model_catalog_end(ngx_http_request_t *r,
+    ngx_http_model_piece_t *piece, mg_paging_t *paging, unsigned approximate)
+{
+    u_char  *p, *last;
 
-            break;
-
-        case 't':
-            q->type = mg_model_type_find(value);
-
-            if (q->type == -1) {
-                return ngx_http_model_catalog_unknown(e, "type", value,
-                                            mg_model_type_names, MG_TYPE_N);
-            }
-
-            break;
-
-        case 's':
-            q->search = value;
-            break;
-
-        case 'p':
-            if (ask->query[i].name.data[1] == 'r') {
-                q->provider = value;
-            }
-
-            break;
-        }
+    p = ngx_pnalloc(r->pool, NGX_HTTP_MODEL_CATALOG_END);
+    if (p == NULL) {
+        return NGX_ERROR;
     }
 
-    if (mg_query_paging(ask->query, ask->n_query, &paging, e) != MG_OK) {
-        return NGX_DECLINED;
-    }
+    last = ngx_sprintf(p, "],\"pagination\":{\"page\":%uD,\"limit\":%uD,"
+                       "\"total\":%uL,\"total_pages\":%uL%s}}",
+                       paging->page, paging->limit, (uint64_t) paging->total,
+                       ((uint64_t) paging->total + paging->limit - 1)
+                       / paging->limit,
+                       approximate ? ",\"approximate\":true" : "");
 
-    q->page = paging.page;
-    q->limit = paging.limit;
+    ngx_http_model_catalog_piece(piece, (char *) p, last - p);
+    piece->link.next = NULL;
 
     return NGX_OK;
 }
 
 
-static ngx_int_t
-ngx_http_model_catalog_unknown(mg_error_t *e, const char *param,
-    mg_str_t value, const mg_str_t *names, ngx_uint_t n)
+static off_t
+ngx_http_model_catalog_size(ngx_chain_t *out)
 {
-    int         len;
-    char        known[200];
-    ngx_uint_t  i;
+    off_t  total;
 
-    len = 0;
-    known[0] = '\0';
-
-    for (i = 0; i < n && len < (int) sizeof(known) - 40; i++) {
-        len += snprintf(known + len, sizeof(known) - len, "%s%.*s",
-                        i ? ", " : "", MG_STR_ARG(names[i]));
+    for (total = 0; out; out = out->next) {
+        total += ngx_buf_size(out->buf);
     }
 
-    (void) mg_error_set(e, MG_E_INVALID, param,
-                        "%s \"%.*s\" is not known; give one of %s", param,
-                        (int) ngx_min(value.len, NGX_HTTP_MODEL_CATALOG_CUT),
-                        value.data, known);
-
-    return NGX_DECLINED;
-}
-
-
-static ngx_int_t
-ngx_http_model_catalog_missing(mg_error_t *e, const char *what, mg_str_t id)
-{
-    (void) mg_error_set(e, MG_E_NOT_FOUND, "id",
-                        "there is no %s \"%.*s\" in the catalog", what,
-                        (int) ngx_min(id.len, NGX_HTTP_MODEL_CATALOG_CUT),
-                        id.data);
-
-    return NGX_DECLINED;
-}
-
-
-/* -- answers -- */
-
-static ngx_int_t
-ngx_http_model_catalog_page(ngx_http_model_ask_t *ask, mg_snap_t *snap,
-    mg_catalog_query_t *q)
-{
-    ngx_uint_t                       i;
-    ngx_chain_t                     *out, *last;
-    ngx_http_request_t              *r;
-    ngx_http_model_catalog_piece_t  *piece;
-
-    /* 16 KB; used within one call of one event loop */
-    static mg_catalog_page_t  page;
-
-    r = ask->request;
-
-    mg_catalog_list(snap, q, &page);
-
-    last = NULL;
-    out = ngx_http_model_catalog_link(r, &last, "{\"models\":[",
-                                      sizeof("{\"models\":[") - 1);
-    if (out == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    /* a page may have as many runs as items: one allocation for all */
-
-    piece = ngx_pcalloc(r->pool,
-                     page.n_runs * sizeof(ngx_http_model_catalog_piece_t));
-    if (piece == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    for (i = 0; i < page.n_runs; i++) {
-        piece[i].buf.pos = (u_char *) page.runs[i].data;
-        piece[i].buf.last = piece[i].buf.pos + page.runs[i].len;
-        piece[i].buf.memory = 1;
-        piece[i].link.buf = &piece[i].buf;
-
-        last->next = &piece[i].link;
-        last = last->next;
-    }
-
-    /* each item ends in a comma, the very last one must not */
-
-    if (page.n_runs) {
-        last->buf->last--;
-    }
-
-    return ngx_http_model_catalog_end(r, snap, q, page.total, out);
-}
-
-
-/* Some of the providers: there are few, and few ask for less than all. */
-
-static ngx_int_t
-ngx_http_model_catalog_provider_page(ngx_http_request_t *r, mg_snap_t *snap,
-    mg_catalog_query_t *q)
-{
-    uint32_t      i, total, end;
-    mg_str_t      item;
-    ngx_chain_t  *out, *last;
-
-    total = mg_catalog_providers(snap);
-
-    last = NULL;
-    out = ngx_http_model_catalog_link(r, &last, "{\"providers\":[",
-                                      sizeof("{\"providers\":[") - 1);
-    if (out == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    /* page and limit are bounded: their product is below 2^31 */
-
-    i = (q->page - 1) * q->limit;
-    end = ngx_min(total, i + q->limit);
-
-    for ( /* void */ ; i < end; i++) {
-        item = mg_catalog_provider_at(snap, i);
-
-        if (ngx_http_model_catalog_link(r, &last, item.data, item.len) == NULL
-            || (i + 1 < end
-                && ngx_http_model_catalog_link(r, &last, ",", 1) == NULL))
-        {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
-    }
-
-    return ngx_http_model_catalog_end(r, snap, q, total, out);
-}
-
-
-/* Closes a list that was asked for by page, and sends it. */
-
-static ngx_int_t
-ngx_http_model_catalog_end(ngx_http_request_t *r, mg_snap_t *snap,
-    mg_catalog_query_t *q, uint32_t total, ngx_chain_t *out)
-{
-    u_char       *p;
-    off_t         size;
-    size_t        len;
-    ngx_chain_t  *cl, *last;
-
-    p = ngx_pnalloc(r->pool, 128);
-    if (p == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    len = ngx_sprintf(p, "],\"pagination\":{\"page\":%uD,\"limit\":%uD,"
-                      "\"total\":%uD,\"total_pages\":%uD}}",
-                      q->page, q->limit, total,
-                      (total + q->limit - 1) / q->limit)
-          - p;
-
-    size = len;
-
-    for (cl = out, last = out; cl; cl = cl->next) {
-        size += cl->buf->last - cl->buf->pos;
-        last = cl;
-    }
-
-    if (ngx_http_model_catalog_link(r, &last, (char *) p, len) == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    return ngx_http_model_catalog_send(r, snap, out, size, 0);
-}
-
-
-/* A whole document that lies in the file, as it is and gzipped. */
-
-static ngx_int_t
-ngx_http_model_catalog_ready(ngx_http_request_t *r, mg_snap_t *snap,
-    mg_str_t *plain, mg_str_t *gzipped)
-{
-    mg_str_t     *body;
-    ngx_uint_t    gzip;
-    ngx_chain_t  *out, *last;
-
-    static ngx_str_t  vary = ngx_string("Accept-Encoding");
-
-    gzip = gzipped->len && ngx_http_model_answer_accepts_gzip(r);
-    body = gzip ? gzipped : plain;
-
-    if (!gzip
-        && ngx_http_model_answer_header(r, "Vary", &vary) != NGX_OK)
-    {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    last = NULL;
-    out = ngx_http_model_catalog_link(r, &last, body->data, body->len);
-
-    if (out == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    return ngx_http_model_catalog_send(r, snap, out, body->len, gzip);
-}
-
-
-static ngx_int_t
-ngx_http_model_catalog_send(ngx_http_request_t *r, mg_snap_t *snap,
-    ngx_chain_t *out, off_t total, ngx_uint_t gzip)
-{
-    uint64_t   variant;
-    ngx_int_t  rc;
-    ngx_str_t  etag;
-
-    static const uint8_t  key[16];
-
-    /*
-     * The size tells files of one generation apart when the database was
-     * made anew and counts from the beginning.
-     */
-
-    variant = mg_snap_size(snap);
-
-    if (r->args.len) {
-        variant ^= mg_siphash(key, r->args.data, r->args.len);
-    }
-
-    ngx_http_model_answer_etag(r, &etag, mg_snap_generation(snap), variant,
-                               gzip);
-
-    rc = ngx_http_model_answer_chain(r, NGX_HTTP_OK, out, total, &etag, gzip);
-
-    if (r->headers_out.status == NGX_HTTP_NOT_MODIFIED) {
-        mg_metric_add(ngx_http_model_counters(), CATALOG_NOT_MODIFIED, 1);
-    }
-
-    return rc;
-}
-
-
-/* Bytes of the file, the binary or the pool as one more buffer. */
-
-static ngx_chain_t *
-ngx_http_model_catalog_link(ngx_http_request_t *r, ngx_chain_t **last,
-    const char *data, size_t len)
-{
-    ngx_buf_t    *b;
-    ngx_chain_t  *cl;
-
-    b = ngx_calloc_buf(r->pool);
-    if (b == NULL) {
-        return NULL;
-    }
-
-    b->pos = (u_char *) data;
-    b->last = b->pos + len;
-    b->memory = 1;
-
-    cl = ngx_alloc_chain_link(r->pool);
-    if (cl == NULL) {
-        return NULL;
-    }
-
-    cl->buf = b;
-    cl->next = NULL;
-
-    if (*last) {
-        (*last)->next = cl;
-    }
-
-    *last = cl;
-
-    return cl;
+    return total;
 }
 
 
@@ -664,5 +506,7 @@ ngx_http_model_catalog_link(ngx_http_request_t *r, ngx_chain_t **last,
 static ngx_int_t
 ngx_http_model_catalog_preconfiguration(ngx_conf_t *cf)
 {
+    ngx_http_model_catalog_query_init();
+
     return ngx_http_model_route_add(cf, ngx_http_model_catalog_routes);
 }

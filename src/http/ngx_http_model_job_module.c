@@ -14,6 +14,7 @@
  */
 
 #include "http/ngx_http_model_core.h"
+#include "http/ngx_http_model_refresh.h"
 #include "job/mg_engine.h"
 
 
@@ -23,6 +24,8 @@
 
 typedef struct {
     ngx_uint_t               concurrency;
+    ngx_http_model_refresh_conf_t
+                             refresh;      /* model_refresh */
 } ngx_http_model_job_main_conf_t;
 
 
@@ -68,6 +71,13 @@ static ngx_command_t  ngx_http_model_job_commands[] = {
       NGX_HTTP_MAIN_CONF_OFFSET,
       offsetof(ngx_http_model_job_main_conf_t, concurrency),
       &ngx_http_model_job_bounds },
+
+    { ngx_string("model_refresh"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_1MORE,
+      ngx_http_model_refresh_directive,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_model_job_main_conf_t, refresh),
+      NULL },
 
       ngx_null_command
 };
@@ -233,12 +243,19 @@ ngx_http_model_job_create_main_conf(ngx_conf_t *cf)
 {
     ngx_http_model_job_main_conf_t  *jmcf;
 
-    jmcf = ngx_palloc(cf->pool, sizeof(ngx_http_model_job_main_conf_t));
+    jmcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_model_job_main_conf_t));
     if (jmcf == NULL) {
         return NULL;
     }
 
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     jmcf->refresh.file = NULL
+     */
+
     jmcf->concurrency = NGX_CONF_UNSET_UINT;
+    mg_refresh_conf_init(&jmcf->refresh.conf);
 
     return jmcf;
 }
@@ -258,6 +275,14 @@ ngx_http_model_job_init_main_conf(ngx_conf_t *cf, void *conf)
 static ngx_int_t
 ngx_http_model_job_postconfiguration(ngx_conf_t *cf)
 {
+    ngx_http_model_job_main_conf_t  *jmcf;
+
+    jmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_model_job_module);
+
+    if (ngx_http_model_refresh_check(cf, &jmcf->refresh) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     if (ngx_http_model_hook_add(cf, NGX_HTTP_MODEL_HOOK_JOBS,
                                 ngx_http_model_job_kick)
         != NGX_OK)
@@ -286,6 +311,12 @@ ngx_http_model_job_init_process(ngx_cycle_t *cycle)
     mcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_model_module);
     jmcf = ngx_http_cycle_get_module_main_conf(cycle,
                                                ngx_http_model_job_module);
+
+    /* the one task that may be at work by now does not look at it */
+
+    if (jmcf->refresh.file) {
+        env->refresh = &jmcf->refresh.conf;
+    }
 
     ngx_http_model_job_runners.pool = mcf->jobs_pool;
     ngx_http_model_job_runners.concurrency = jmcf->concurrency;

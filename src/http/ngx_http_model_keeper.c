@@ -1,12 +1,13 @@
 /*
  * ngx_http_model_keeper.c: worker 0 looks after the node.
  *
- *     timer (1 s), or the listener's wake-up (debounced) -> task on model_db
+ *     timer (1 s), or the listener's wake-up -> task on model_db
  *     -> mg_keep_step() -> done: map the new files, go from "finalizing" to
  *     "ready", kick the job engine if jobs wait -> timer again
  *
+ * A wake-up starts a step at once, unless the last one has ended just now.
  * One task at a time; a wake-up that comes meanwhile makes the next one
- * follow at once.  During a reload two workers 0 live: publishing is atomic
+ * follow soon.  During a reload two workers 0 live: publishing is atomic
  * and under a file lock, so it does no harm.
  *
  * Event loop; mg_keep_t belongs to the task while one is under way.
@@ -18,7 +19,8 @@
 
 
 #define NGX_HTTP_MODEL_KEEPER_STEP    1000    /* ms between steps */
-#define NGX_HTTP_MODEL_KEEPER_BURST   50      /* ms; gathers wake-ups */
+#define NGX_HTTP_MODEL_KEEPER_GAP     20      /* ms at least; gathers
+                                                 wake-ups */
 
 
 typedef struct {
@@ -28,6 +30,7 @@ typedef struct {
     mg_keep_t                keep;
     ngx_event_t              timer;
     ngx_connection_t         dumb;       /* timer's data: has an fd */
+    ngx_msec_t               done;       /* the last step has ended */
     ngx_uint_t               failed;     /* attempts to start */
     unsigned                 started;    /* mg_keep_start() has run */
     unsigned                 active:1;
@@ -229,6 +232,7 @@ ngx_http_model_keeper_done(ngx_http_model_task_t *t, ngx_http_request_t *r)
     step = t->data;
 
     k->busy = 0;
+    k->done = ngx_current_msec;
 
     if (step->started && !k->started) {
         k->started = 1;
@@ -250,7 +254,7 @@ ngx_http_model_keeper_done(ngx_http_model_task_t *t, ngx_http_request_t *r)
         ngx_http_model_hook_run(NGX_HTTP_MODEL_HOOK_JOBS);
     }
 
-    delay = k->rung ? NGX_HTTP_MODEL_KEEPER_BURST
+    delay = k->rung ? NGX_HTTP_MODEL_KEEPER_GAP
                     : NGX_HTTP_MODEL_KEEPER_STEP;
 
     if (k->keep.again_ms && k->keep.again_ms < delay) {
@@ -300,6 +304,8 @@ ngx_http_model_keeper_ring(void *data)
 {
     ngx_http_model_keeper_t  *k = data;
 
+    ngx_msec_t  since;
+
     if (ngx_exiting || ngx_terminate || ngx_quit || k->leaving) {
         return;
     }
@@ -309,7 +315,10 @@ ngx_http_model_keeper_ring(void *data)
         return;
     }
 
-    ngx_http_model_keeper_arm(k, NGX_HTTP_MODEL_KEEPER_BURST);
+    since = ngx_current_msec - k->done;
+
+    ngx_http_model_keeper_arm(k, since < NGX_HTTP_MODEL_KEEPER_GAP
+                                 ? NGX_HTTP_MODEL_KEEPER_GAP - since : 0);
 }
 
 

@@ -1,9 +1,10 @@
 /*
  * ngx_http_model_metrics_module.c: /metrics, Prometheus text format 0.0.4.
  *
- * Counters are added up over the slots of all workers in the zone; gauges
- * are the state words of worker 0 and sizes of the files that this worker
- * has mapped; other modules register writers with core.  Nothing is locked,
+ * Counters and histograms are added up over the slots of all workers in the
+ * zone; gauges are the state words of worker 0 and what is in the files that
+ * this worker has mapped; outbound calls are counted in the gates; other
+ * modules register writers with core.  Nothing is locked,
  * so a scrape costs the workers nothing.
  *
  * Event loop.
@@ -46,8 +47,9 @@ static void ngx_http_model_metrics_counters(ngx_http_request_t *r,
 static void ngx_http_model_metrics_state(mg_buf_t *b, const mg_state_t *s);
 static void ngx_http_model_metrics_value(mg_buf_t *b,
     const ngx_http_model_metrics_gauge_t *g, uint64_t word, int64_t now);
-static void ngx_http_model_metrics_snapshots(ngx_http_request_t *r,
-    mg_buf_t *b);
+static void ngx_http_model_metrics_snapshots(mg_buf_t *b);
+static void ngx_http_model_metrics_gates(mg_buf_t *b,
+    const mg_gates_t *gates);
 static ngx_int_t ngx_http_model_metrics_send(ngx_http_request_t *r,
     mg_buf_t *b);
 
@@ -101,6 +103,23 @@ static const ngx_http_model_metrics_gauge_t  ngx_http_model_metrics_gauges[] =
     { "nginx_model_snapshot_age_seconds", "{kind=\"routing\"}",
       "Time since the published snapshot was built.",
       offsetof(mg_state_t, routing_built_us), NGX_HTTP_MODEL_METRICS_AGE },
+
+    { "nginx_model_snapshot_bytes", "{kind=\"catalog\"}",
+      "Size of the published snapshot.",
+      offsetof(mg_state_t, catalog_bytes), NGX_HTTP_MODEL_METRICS_PLAIN },
+
+    { "nginx_model_snapshot_bytes", "{kind=\"routing\"}",
+      "Size of the published snapshot.",
+      offsetof(mg_state_t, routing_bytes), NGX_HTTP_MODEL_METRICS_PLAIN },
+
+    { "nginx_model_catalog_stale", "",
+      "1 while the catalog cannot be confirmed against the database.",
+      offsetof(mg_state_t, catalog_stale), NGX_HTTP_MODEL_METRICS_PLAIN },
+
+    { "nginx_model_catalog_confirmed_age_seconds", "",
+      "Time since catalog and database were last found equal.",
+      offsetof(mg_state_t, catalog_confirmed_us),
+      NGX_HTTP_MODEL_METRICS_AGE },
 
     { "nginx_model_catalog_models", "",
       "Active models in the published catalog.",
@@ -167,7 +186,11 @@ ngx_http_model_metrics_handler(ngx_http_model_ask_t *ask)
         ngx_http_model_metrics_state(&b, env->state);
     }
 
-    ngx_http_model_metrics_snapshots(r, &b);
+    if (env && env->gates) {
+        ngx_http_model_metrics_gates(&b, env->gates);
+    }
+
+    ngx_http_model_metrics_snapshots(&b);
 
     writer = mmcf->metrics.elts;
 
@@ -263,26 +286,12 @@ ngx_http_model_metrics_value(mg_buf_t *b,
 
 
 static void
-ngx_http_model_metrics_snapshots(ngx_http_request_t *r, mg_buf_t *b)
+ngx_http_model_metrics_snapshots(mg_buf_t *b)
 {
     mg_snap_t  *catalog, *routing;
 
-    catalog = ngx_http_model_snap(r, MG_SNAP_CATALOG);
-    routing = ngx_http_model_snap(r, MG_SNAP_ROUTING);
-
-    mg_buf_z(b, "# HELP nginx_model_snapshot_bytes Size of the snapshot that "
-                "this worker has mapped.\n"
-                "# TYPE nginx_model_snapshot_bytes gauge\n");
-
-    if (catalog) {
-        mg_buf_printf(b, "nginx_model_snapshot_bytes{kind=\"catalog\"} %zu\n",
-                      mg_snap_size(catalog));
-    }
-
-    if (routing) {
-        mg_buf_printf(b, "nginx_model_snapshot_bytes{kind=\"routing\"} %zu\n",
-                      mg_snap_size(routing));
-    }
+    catalog = ngx_http_model_snap_current(MG_SNAP_CATALOG);
+    routing = ngx_http_model_snap_current(MG_SNAP_ROUTING);
 
     if (catalog) {
         mg_buf_printf(b, "# HELP nginx_model_catalog_providers Providers in "
@@ -303,6 +312,56 @@ ngx_http_model_metrics_snapshots(ngx_http_request_t *r, mg_buf_t *b)
                       "nginx_model_backends %u\n",
                       (unsigned) mg_routing_groups(routing),
                       (unsigned) mg_routing_backends(routing));
+    }
+}
+
+
+/* Outbound calls: names of sources are an operator's, so they are quoted. */
+
+static void
+ngx_http_model_metrics_gates(mg_buf_t *b, const mg_gates_t *gates)
+{
+    mg_str_t        name;
+    int64_t         now;
+    ngx_uint_t      i, k;
+    mg_gate_view_t  view;
+
+    now = mg_mono_us();
+
+    mg_buf_z(b, "# HELP nginx_model_outbound_calls_total Calls of catalog "
+                "sources and providers by what came of them.\n"
+                "# TYPE nginx_model_outbound_calls_total counter\n");
+
+    for (i = 0; i < MG_GATE_SLOTS; i++) {
+        if (!mg_gate_view(gates, i, now, &view)) {
+            continue;
+        }
+
+        for (k = 0; k < MG_GATE_N; k++) {
+            if (view.outcomes[k] == 0) {
+                continue;
+            }
+
+            name = mg_gate_outcome_names[k];
+
+            mg_buf_z(b, "nginx_model_outbound_calls_total{source=\"");
+            mg_metric_label(b, mg_str_z(view.name));
+            mg_buf_printf(b, "\",outcome=\"%.*s\"} %llu\n",
+                          MG_STR_ARG(name),
+                          (unsigned long long) view.outcomes[k]);
+        }
+    }
+
+    mg_buf_z(b, "# HELP nginx_model_outbound_breaker_open 1 while a source "
+                "is not asked after failures.\n"
+                "# TYPE nginx_model_outbound_breaker_open gauge\n");
+
+    for (i = 0; i < MG_GATE_SLOTS; i++) {
+        if (mg_gate_view(gates, i, now, &view)) {
+            mg_buf_z(b, "nginx_model_outbound_breaker_open{source=\"");
+            mg_metric_label(b, mg_str_z(view.name));
+            mg_buf_printf(b, "\"} %d\n", (int) view.open);
+        }
     }
 }
 

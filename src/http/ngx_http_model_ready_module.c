@@ -31,6 +31,7 @@ static ngx_int_t ngx_http_model_ready_status(ngx_http_model_ask_t *ask);
 static void ngx_http_model_ready_write(mg_jw_t *w, const mg_state_t *s);
 static void ngx_http_model_ready_write_wait(mg_jw_t *w, const mg_state_t *s,
     ngx_uint_t seconds);
+static void ngx_http_model_ready_stale(mg_jw_t *w, const mg_state_t *s);
 static void ngx_http_model_ready_age(mg_jw_t *w, const char *key,
     uint64_t built_us);
 static const mg_state_t *ngx_http_model_ready_state(void);
@@ -173,6 +174,7 @@ ngx_http_model_ready_write(mg_jw_t *w, const mg_state_t *s)
                              mg_word_get(s->catalog_built_us));
     ngx_http_model_ready_age(w, "routing_age_seconds",
                              mg_word_get(s->routing_built_us));
+    ngx_http_model_ready_stale(w, s);
 }
 
 
@@ -196,6 +198,23 @@ ngx_http_model_ready_write_wait(mg_jw_t *w, const mg_state_t *s,
     mg_jw_str(w, "phase", mg_phase_names[phase]);
     mg_jw_z(w, "type", "initialization");
     mg_jw_z(w, "database", mg_word_get(s->database_up) ? "up" : "away");
+}
+
+
+/* What answers of the catalog say by their headers. */
+
+static void
+ngx_http_model_ready_stale(mg_jw_t *w, const mg_state_t *s)
+{
+    int64_t  seconds;
+
+    seconds = mg_ready_stale(s, mg_now_us());
+
+    mg_jw_bool(w, "stale", seconds >= 0);
+
+    if (seconds >= 0) {
+        mg_jw_int(w, "stale_seconds", seconds);
+    }
 }
 
 

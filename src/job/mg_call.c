@@ -13,7 +13,12 @@
 
 static const char * const  mg_call_none[] = { NULL };
 static const char * const  mg_call_paged[] = { "page", "limit", NULL };
-static const char * const  mg_call_limited[] = { "limit", NULL };
+static const char * const  mg_call_refresh[] = {
+    "provider", "source", "force", NULL
+};
+static const char * const  mg_call_history[] = {
+    "provider", "source", "limit", NULL
+};
 static const char * const  mg_call_only[] = { "only", NULL };
 static const char * const  mg_call_kinds[] = {
     "kind", "page", "limit", NULL
@@ -62,10 +67,13 @@ const mg_call_route_t  mg_call_routes[] = {
     MG_CALL_ROUTE(DELETE, "models/{id*}", OPERATOR, none, 0,
                   model_delete),
 
-    MG_CALL_ROUTE(POST,   "models/refresh", OPERATOR, none, 0,
+    MG_CALL_ROUTE(POST,   "models/refresh", OPERATOR, refresh, 0,
                   refresh_start),
-    MG_CALL_ROUTE(GET,    "models/refresh/status", VIEWER, limited, 0,
+    MG_CALL_ROUTE(GET,    "models/refresh/status", VIEWER, history, 0,
                   refresh_status),
+
+    MG_CALL_ROUTE(POST,   "cache/flush", ADMIN, none, 0,
+                  cache_flush),
 
     MG_CALL_ROUTE(POST,   "tokens", ADMIN, none, 1,
                   token_create),

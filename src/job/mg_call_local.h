@@ -78,6 +78,8 @@ int mg_call_model_create(mg_call_t *c, mg_error_t *e);
 int mg_call_model_patch(mg_call_t *c, mg_error_t *e);
 int mg_call_model_delete(mg_call_t *c, mg_error_t *e);
 
+int mg_call_cache_flush(mg_call_t *c, mg_error_t *e);
+
 int mg_call_token_create(mg_call_t *c, mg_error_t *e);
 int mg_call_token_list(mg_call_t *c, mg_error_t *e);
 int mg_call_token_delete(mg_call_t *c, mg_error_t *e);

@@ -43,6 +43,10 @@ const mg_job_kind_t  mg_job_kinds[] = {
 static int
 mg_engine_leaves(const mg_run_t *run)
 {
+    if (run->until_us && mg_mono_us() >= run->until_us) {
+        return 1;
+    }
+
     return run->hand_over
            && __atomic_load_n(run->hand_over, __ATOMIC_RELAXED);
 }
@@ -106,7 +110,7 @@ mg_run_stop(mg_run_t *run, mg_error_t *e)
 
     if (mg_engine_leaves(run)) {
         return mg_error_set(e, MG_E_CANCELLED, NULL,
-                            "the worker leaves, another one goes on");
+                            "the job is handed over, another worker goes on");
     }
 
     return MG_OK;
@@ -317,8 +321,11 @@ mg_engine_run(mg_run_t *run)
 }
 
 
-int
-mg_engine_step(const mg_env_t *env, const int *hand_over, mg_error_t *e)
+/* id {NULL, 0}: the next one that waits. */
+
+static int
+mg_engine_claim(const mg_env_t *env, mg_str_t id, const int *hand_over,
+    int64_t wait_us, mg_error_t *e)
 {
     int        rc;
     mg_pg_t   *c;
@@ -332,6 +339,7 @@ mg_engine_step(const mg_env_t *env, const int *hand_over, mg_error_t *e)
     memset(&run, 0, sizeof(run));
     run.env = env;
     run.hand_over = hand_over;
+    run.until_us = wait_us ? mg_mono_us() + wait_us : 0;
 
     if (mg_engine_leaves(&run)) {
         return MG_DECLINED;
@@ -346,7 +354,10 @@ mg_engine_step(const mg_env_t *env, const int *hand_over, mg_error_t *e)
     c = mg_pg_checkout(env->db, e);
 
     if (c) {
-        rc = mg_store_job_claim(c, env->owner, run.arena, &run.job, e);
+        rc = id.data ? mg_store_job_claim_one(c, env->owner, id, run.arena,
+                                              &run.job, e)
+                     : mg_store_job_claim(c, env->owner, run.arena, &run.job,
+                                          e);
         mg_pg_release(c);
     }
 
@@ -358,4 +369,19 @@ mg_engine_step(const mg_env_t *env, const int *hand_over, mg_error_t *e)
     mg_arena_destroy(run.arena);
 
     return rc;
+}
+
+
+int
+mg_engine_step(const mg_env_t *env, const int *hand_over, mg_error_t *e)
+{
+    return mg_engine_claim(env, mg_str_null, hand_over, 0, e);
+}
+
+
+int
+mg_engine_run_job(const mg_env_t *env, mg_str_t id, const int *hand_over,
+    int64_t wait_us, mg_error_t *e)
+{
+    return mg_engine_claim(env, id, hand_over, wait_us, e);
 }

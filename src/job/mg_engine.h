@@ -23,7 +23,7 @@
 #include "store/mg_store.h"
 
 
-/* Key and payload of every sync: one at a time, whoever asked for it. */
+/* Key and payload of the first sync; see mg_sync_ask.c for all others. */
 #define MG_JOB_KEY_SYNC       "sync:models.dev"
 #define MG_JOB_PAYLOAD_SYNC   "{\"source\": \"models.dev\"}"
 
@@ -35,6 +35,8 @@ typedef struct {
     mg_job_t         job;
     mg_pg_t         *heart;          /* private to the engine */
     int64_t          beat_us;
+    int64_t          until_us;       /* mg_mono_us(): then it is handed over;
+                                        0: never */
     int              progress;       /* 0..100 */
     int              cancel;         /* asked for by somebody */
     int              lost;           /* the lease is another's now */
@@ -58,6 +60,15 @@ extern const mg_job_kind_t  mg_job_kinds[];
  * MG_DECLINED: there was none; MG_ERROR: the database is away.
  */
 int mg_engine_step(const mg_env_t *env, const int *hand_over, mg_error_t *e);
+
+/*
+ * Claims and runs the job of this id on the calling thread, which waits for
+ * it.  One that has not ended after wait_us is handed over.  MG_OK: it was
+ * run, see its row; MG_DECLINED: somebody else has it; MG_ERROR: the
+ * database is away.
+ */
+int mg_engine_run_job(const mg_env_t *env, mg_str_t id, const int *hand_over,
+    int64_t wait_us, mg_error_t *e);
 
 /*
  * For job functions, often: beats when due.  0: go on.  Otherwise stop and

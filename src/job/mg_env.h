@@ -10,6 +10,7 @@
 #define MG_ENV_H
 
 #include "base/mg_crypt.h"
+#include "model/mg_gate.h"
 #include "model/mg_metric.h"
 #include "model/mg_ready.h"
 #include "model/mg_ring.h"
@@ -34,6 +35,10 @@ typedef struct {
     const char            *catalog_source;   /* file or URL; NULL: none */
     mg_state_t            *state;            /* shared memory */
     mg_metrics_t          *metrics;          /* this worker's slot */
+    mg_gates_t            *gates;            /* outbound calls; shared */
+    const struct mg_refresh_conf_s
+                          *refresh;          /* model_refresh; NULL: only on
+                                                demand, see mg_refresh.h */
     unsigned               validate_concurrency;  /* 64 */
     unsigned               validate_timeout_ms;   /* 30,000 */
     unsigned               allow_private:1;  /* jobs may reach loopback and

@@ -256,7 +256,6 @@ mg_flush_end(mg_flush_t *f)
 static void
 mg_flush_take(mg_flush_t *f, const mg_ring_t *ring, uint64_t *cursor)
 {
-    size_t    used;
     mg_str_t  s;
     unsigned  lost;
 
@@ -267,9 +266,7 @@ mg_flush_take(mg_flush_t *f, const mg_ring_t *ring, uint64_t *cursor)
 
     while (f->n < MG_FLUSH_RECORDS && mg_ring_next(ring, cursor, &s)) {
 
-        if (mg_record_decode(s.data, s.len, &f->records[f->n], &used)
-            != MG_OK)
-        {
+        if (mg_record_get(s.data, s.len, &f->records[f->n]) != MG_OK) {
             lost++;
             continue;
         }

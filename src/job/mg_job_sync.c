@@ -1,42 +1,27 @@
 /*
- * mg_job_sync.c: the catalog's source into the database, in one transaction.
+ * mg_job_sync.c: sources and providers' lists into the database.
  *
- *     file or URL -> mg_models_dev -> staging tables -> compare, upsert
+ *     payload -> parts -> each: read -> staging tables -> compare, merge
  *
- * The document flows through in pieces; nothing of it is visible before the
- * commit, and whatever goes wrong on the way rolls back and leaves the old
- * rows, with a row in the history that says why.  Models that the source no
- * longer lists are marked inactive only if the document was complete, was
- * answered with 200 and as JSON, nearly all of its entries were readable,
- * and it was not the first that lists only half of what there was before:
- * a broken source must not empty the catalog.
+ * Each source is one transaction of its own; nothing of a document is
+ * visible before the commit, and whatever goes wrong on the way rolls back
+ * and leaves the old rows, with a row in the history that says why.  What a
+ * source no longer lists is given up only if the document was complete,
+ * nearly all of its entries were readable, and not too much is missing at
+ * once: a broken source must not empty the catalog.
  *
- * Where it reads from is configuration (model_catalog_source), never a
- * member of the job: who may start a sync may not choose what the gateway
- * fetches.
+ * A source that was read before is asked whether anything is new (ETag),
+ * unless the job is to force it.  What a source is to blame for is not tried
+ * again by the engine: that has been done where it was asked (mg_fetch.h).
+ * The database's troubles are.
  *
  * Called by the engine on a model_jobs thread; blocks.
  */
 
-#include "job/mg_engine.h"
+#include "job/mg_sync.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdlib.h>
-#include <strings.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include "base/mg_jw.h"
 #include "base/mg_time.h"
-#include "client/mg_http.h"
-#include "provider/mg_protocol.h"
 
-
-#define MG_SYNC_SOURCE         "models.dev"
-#define MG_SYNC_PIECE          65536
-#define MG_SYNC_DOCUMENT_MAX   (64 * 1024 * 1024)
-#define MG_SYNC_TIMEOUT_MS     120000
 
 /* Reasons that are logged and kept in the result; all are counted. */
 #define MG_SYNC_REASONS_MAX    20
@@ -44,68 +29,45 @@
 /* More unreadable entries than one in so many: vanished models stay. */
 #define MG_SYNC_FAILED_SHARE   20
 
-/* A list that shrinks to less than one in so many is not believed at once. */
-#define MG_SYNC_SHRINK         2
-
-/* Rows of the history in which the last sync that completed is looked for. */
-#define MG_SYNC_HISTORY        100
-
 /* Share of the progress bar that reading takes; the rest is the commit. */
 #define MG_SYNC_READ_PERCENT   80
 
 
+/* What came of all parts; the members of one are in mg_sync_members(). */
 typedef struct {
     mg_run_t           *run;
-    mg_pg_t            *db;
-    mg_store_sync_t    *store;
-    mg_models_dev_t    *document;
-    mg_sync_counts_t    counts;
-    int64_t             started_at;     /* wall clock, us */
-    int64_t             size;           /* of the file, 0 unknown */
-    mg_buf_t            reasons;        /* JSON, elements of an array */
+    mg_sync_ask_t       ask;
+    mg_http_t          *http;
+    mg_buf_t            out;
     mg_jw_t             writer;
-    int                 held;           /* what is missing stays */
-} mg_sync_t;
+    mg_sync_counts_t    sum;
+    int64_t             began_us;
+    int                 parts;
+    int                 done;
+    unsigned            held:1;
+    mg_error_t          failure;         /* the first one */
+} mg_sync_job_t;
 
 
-static int mg_sync_provider(void *ctx, const mg_provider_t *p,
+static int mg_sync_plan(mg_sync_job_t *job, mg_refresh_source_t *list,
+    unsigned *n, mg_error_t *e);
+static int mg_sync_part(mg_sync_job_t *job, const mg_refresh_source_t *from,
     mg_error_t *e);
-static int mg_sync_model(void *ctx, const mg_model_t *m, mg_error_t *e);
-static void mg_sync_skipped(void *ctx, mg_str_t id, const char *reason);
+static int mg_sync_part_open(mg_sync_t *s, mg_error_t *e);
+static int mg_sync_part_provider(mg_sync_t *s, mg_error_t *e);
+static int mg_sync_history(mg_sync_t *s, mg_error_t *e);
+static int mg_sync_commit(mg_sync_t *s, mg_error_t *e);
+static void mg_sync_abort(mg_sync_t *s, const mg_error_t *why);
+static void mg_sync_lost(mg_sync_t *s, const char *why);
+static void mg_sync_part_done(mg_sync_job_t *job, mg_sync_t *s, int rc,
+    mg_error_t *e);
+static void mg_sync_members(mg_jw_t *w, const mg_sync_counts_t *c,
+    int64_t began_us, int held);
 
 
-static const mg_models_dev_handler_t  mg_sync_handler = {
-    mg_sync_provider,
-    mg_sync_model,
-    mg_sync_skipped
-};
+/* -- what the readers share -- */
 
-
-/* -- what the adapter delivers -- */
-
-static int
-mg_sync_provider(void *ctx, const mg_provider_t *p, mg_error_t *e)
-{
-    mg_sync_t  *s = ctx;
-
-    s->counts.providers++;
-
-    return mg_store_sync_provider(s->store, p, e);
-}
-
-
-static int
-mg_sync_model(void *ctx, const mg_model_t *m, mg_error_t *e)
-{
-    mg_sync_t  *s = ctx;
-
-    s->counts.models++;
-
-    return mg_store_sync_model(s->store, m, e);
-}
-
-
-static void
+void
 mg_sync_skipped(void *ctx, mg_str_t id, const char *reason)
 {
     mg_sync_t   *s = ctx;
@@ -120,19 +82,14 @@ mg_sync_skipped(void *ctx, mg_str_t id, const char *reason)
     mg_error_set(&clean, MG_E_INVALID, NULL, "\"" MG_STR_FMT "\": %s",
                  (int) (id.len < 300 ? id.len : 300), id.data, reason);
 
-    s->run->env->log(MG_LOG_WARN, "sync of " MG_SYNC_SOURCE ": entry %s",
-                     clean.message);
+    s->run->env->log(MG_LOG_WARN, "sync of " MG_STR_FMT ": entry %s",
+                     MG_STR_ARG(s->scope.source), clean.message);
 
     mg_jw_z(&s->writer, NULL, clean.message);
 }
 
 
-/*
- * Opens the transaction with the first bytes: a source that does not answer
- * holds neither a lock nor a connection.
- */
-
-static int
+int
 mg_sync_store(mg_sync_t *s, mg_error_t *e)
 {
     if (s->db == NULL) {
@@ -140,337 +97,364 @@ mg_sync_store(mg_sync_t *s, mg_error_t *e)
     }
 
     if (s->db && s->store == NULL) {
-        s->store = mg_store_sync_begin(s->db, MG_SYNC_SOURCE, e);
+        s->store = mg_store_sync_begin(s->db, &s->scope, e);
     }
 
     return s->store ? MG_OK : MG_ERROR;
 }
 
 
-static int
-mg_sync_feed(mg_sync_t *s, const char *data, size_t len, mg_error_t *e)
+void
+mg_sync_progress(mg_sync_t *s, int percent)
 {
-    if (mg_run_stop(s->run, e) != MG_OK || mg_sync_store(s, e) != MG_OK) {
-        return MG_ERROR;
+    if (percent > 100) {
+        percent = 100;
     }
 
-    s->counts.bytes += (int64_t) len;
-
-    if (s->size > 0) {
-        s->run->progress = (int) (s->counts.bytes * MG_SYNC_READ_PERCENT
-                                  / s->size);
-
-        if (s->run->progress > MG_SYNC_READ_PERCENT) {
-            s->run->progress = MG_SYNC_READ_PERCENT;
-        }
-    }
-
-    return mg_models_dev_feed(s->document, data, len, e);
+    s->run->progress = (s->part * 100 + percent * MG_SYNC_READ_PERCENT / 100)
+                       / s->parts;
 }
 
 
-/* -- a file -- */
-
-static int
-mg_sync_open(mg_sync_t *s, const char *path, mg_error_t *e)
-{
-    int          fd;
-    struct stat  st;
-
-    /* O_NONBLOCK: a FIFO without a writer must not hold the thread */
-
-    fd = open(path, O_RDONLY|O_CLOEXEC|O_NONBLOCK);
-
-    if (fd == -1 || fstat(fd, &st) == -1) {
-        mg_error_set(e, MG_E_INVALID, NULL, "catalog source \"%s\" cannot be "
-                     "opened: %s; check model_catalog_source", path,
-                     strerror(errno));
-
-        if (fd != -1) {
-            close(fd);
-        }
-
-        return -1;
-    }
-
-    if (!S_ISREG(st.st_mode) || st.st_size > MG_SYNC_DOCUMENT_MAX) {
-        mg_error_set(e, MG_E_INVALID, NULL, "catalog source \"%s\" is not a "
-                     "file of at most %d MiB; check model_catalog_source",
-                     path, MG_SYNC_DOCUMENT_MAX / 1024 / 1024);
-        close(fd);
-        return -1;
-    }
-
-    s->size = st.st_size;
-
-    return fd;
-}
-
-
-static int
-mg_sync_read_file(mg_sync_t *s, const char *path, mg_error_t *e)
-{
-    int      fd, rc;
-    char    *piece;
-    ssize_t  n;
-
-    fd = mg_sync_open(s, path, e);
-    if (fd == -1) {
-        return MG_ERROR;
-    }
-
-    piece = malloc(MG_SYNC_PIECE);
-    rc = piece ? MG_OK : mg_error_set(e, MG_E_INTERNAL, NULL,
-                                      "out of memory");
-
-    while (rc == MG_OK) {
-        n = read(fd, piece, MG_SYNC_PIECE);
-
-        if (n > 0) {
-            rc = mg_sync_feed(s, piece, (size_t) n, e);
-
-        } else if (n == 0) {
-            break;
-
-        } else if (errno != EINTR) {
-            rc = mg_error_set(e, MG_E_UPSTREAM, NULL, "catalog source "
-                              "\"%s\" cannot be read: %s", path,
-                              strerror(errno));
-        }
-    }
-
-    free(piece);
-    close(fd);
-
-    return rc;
-}
-
-
-/* -- a URL -- */
-
-static int
-mg_sync_sink(void *data, const char *bytes, size_t len, mg_error_t *e)
-{
-    return mg_sync_feed(data, bytes, len, e);
-}
-
-
-static int
+int
 mg_sync_tick(void *ctx, mg_error_t *e)
 {
     mg_sync_t  *s = ctx;
 
-    return mg_run_stop(s->run, e);
-}
-
-
-/* application/json, text/json or anything+json, with or without parameters */
-
-static int
-mg_sync_is_json(mg_str_t type)
-{
-    const char  *end;
-
-    end = type.len ? memchr(type.data, ';', type.len) : NULL;
-
-    if (end) {
-        type.len = (size_t) (end - type.data);
-    }
-
-    while (type.len > 0 && type.data[type.len - 1] == ' ') {
-        type.len--;
-    }
-
-    return type.len >= 5
-           && (strncasecmp(type.data + type.len - 5, "/json", 5) == 0
-               || strncasecmp(type.data + type.len - 5, "+json", 5) == 0);
-}
-
-
-/* Status and type first: a web page that fails as JSON is no syntax error. */
-
-static int
-mg_sync_check(const mg_http_response_t *res, int rc, mg_error_t *e)
-{
-    if (rc == MG_OK && res->status != 200) {
-        return mg_error_set(e, (res->status == 429 || res->status >= 500)
-                               ? MG_E_UNAVAILABLE : MG_E_UPSTREAM, NULL,
-                            "the catalog source answered with status %d; "
-                            "check model_catalog_source", res->status);
-    }
-
-    if ((rc == MG_OK || e->kind == MG_E_INVALID) && res->content_type.data
-        && !mg_sync_is_json(res->content_type))
-    {
-        return mg_error_set(e, MG_E_UPSTREAM, NULL, "the catalog source "
-                            "answered with content type \"" MG_STR_FMT "\", "
-                            "application/json is needed; check "
-                            "model_catalog_source",
-                            MG_STR_ARG(res->content_type));
-    }
-
-    if (rc == MG_OK && res->content_type.data == NULL) {
-        return mg_error_set(e, MG_E_UPSTREAM, NULL, "the catalog source "
-                            "answered without a content type, "
-                            "application/json is needed");
-    }
-
-    return rc;
-}
-
-
-static int
-mg_sync_read_url(mg_sync_t *s, const char *url, mg_error_t *e)
-{
-    int                  rc;
-    mg_http_t           *http;
-    mg_http_request_t    req;
-    mg_http_response_t   res;
-
-    http = mg_http_create(1, NULL);
-    if (http == NULL) {
-        return mg_error_set(e, MG_E_INTERNAL, NULL, "out of memory");
-    }
-
-    memset(&req, 0, sizeof(req));
-    req.method = "GET";
-    req.url = mg_str_z(url);
-    req.headers[0] = mg_str("Accept: application/json");
-    req.n_headers = 1;
-    req.timeout_ms = MG_SYNC_TIMEOUT_MS;
-    req.body_max = MG_SYNC_DOCUMENT_MAX;
-    req.allow_private = s->run->env->allow_private;
-    req.sink = mg_sync_sink;
-    req.data = s;
-
-    rc = mg_http_fetch(http, &req, &res, mg_sync_tick, s, e);
-    rc = mg_sync_check(&res, rc, e);
-
-    mg_http_destroy(http);
-
-    return rc;
-}
-
-
-/* -- the run -- */
-
-static int
-mg_sync_is_url(const char *source)
-{
-    return strncasecmp(source, "http://", 7) == 0
-           || strncasecmp(source, "https://", 8) == 0;
-}
-
-
-static int
-mg_sync_payload(mg_sync_t *s, mg_error_t *e)
-{
-    mg_json_t       *payload;
-    const mg_env_t  *env;
-
-    env = s->run->env;
-
-    payload = mg_json_parse(s->run->arena, s->run->job.payload, NULL, e);
-    if (payload == NULL) {
-        return MG_ERROR;
-    }
-
-    if (!mg_str_eq(mg_json_str(payload, "source"), mg_str(MG_SYNC_SOURCE))) {
-        return mg_error_set(e, MG_E_INVALID, "source", "source \""
-                            MG_STR_FMT "\" is not known; give \""
-                            MG_SYNC_SOURCE "\"",
-                            MG_STR_ARG(mg_json_str(payload, "source")));
-    }
-
-    if (env->catalog_source == NULL || env->catalog_source[0] == '\0') {
-        return mg_error_set(e, MG_E_INVALID, NULL, "no catalog source is "
-                            "configured; set model_catalog_source to a file "
-                            "or a URL");
-    }
-
-    return MG_OK;
-}
-
-
-static int
-mg_sync_read(mg_sync_t *s, mg_error_t *e)
-{
-    int          rc;
-    const char  *source;
-
-    source = s->run->env->catalog_source;
-
-    s->document = mg_models_dev_create(&mg_sync_handler, s);
-    if (s->document == NULL) {
-        return mg_error_set(e, MG_E_INTERNAL, NULL, "out of memory");
-    }
-
-    rc = mg_sync_is_url(source) ? mg_sync_read_url(s, source, e)
-                                : mg_sync_read_file(s, source, e);
-
-    if (rc == MG_OK) {
-        rc = mg_models_dev_finish(s->document, e);
-    }
-
-    mg_models_dev_destroy(s->document);
-
-    if (rc != MG_OK) {
-        return MG_ERROR;
-    }
-
-    if (s->counts.models == 0) {
-        return mg_error_set(e, MG_E_UPSTREAM, NULL, "the catalog source "
-                            "lists no model that could be read; the catalog "
-                            "stays as it is");
-    }
-
-    return MG_OK;
-}
-
-
-/*
- * Whether models that are missing are to stay.  A list that is suddenly
- * short is believed when it is read once more, which is also how an operator
- * says that he knows: by another refresh.
- */
-
-static int
-mg_sync_holds(mg_sync_t *s, mg_error_t *e)
-{
-    unsigned            i, n;
-    mg_sync_history_t  *rows;
-
-    if (s->counts.failed * MG_SYNC_FAILED_SHARE > s->counts.models) {
-        s->run->env->log(MG_LOG_WARN, "sync of " MG_SYNC_SOURCE ": %d of %d "
-                         "entries could not be read, models that are "
-                         "missing stay active", (int) s->counts.failed,
-                         (int) (s->counts.models + s->counts.failed));
-        s->held = 1;
+    if (mg_run_stop(s->run, e) == MG_OK) {
         return MG_OK;
     }
 
-    if (mg_store_sync_history(s->db, MG_SYNC_HISTORY, s->run->arena, &rows,
-                              &n, e)
+    s->ours = 1;
+
+    return MG_ERROR;
+}
+
+
+void
+mg_sync_fetch_init(mg_sync_t *s, mg_fetch_t *f, mg_str_t name,
+    int64_t per_minute)
+{
+    const mg_refresh_conf_t  *conf;
+
+    conf = mg_refresh_conf(s->run->env);
+
+    memset(f, 0, sizeof(mg_fetch_t));
+    f->http = s->http;
+    f->name = name;
+    f->gate = mg_gate_find(s->run->env->gates, name);
+    f->limits.per_minute = (conf->per_minute && s->from.source)
+                           ? conf->per_minute : (unsigned) per_minute;
+    f->limits.failures = conf->failures;
+    f->limits.open_ms = conf->pause_ms;
+    f->tick = mg_sync_tick;
+    f->ctx = s;
+}
+
+
+void
+mg_sync_etag(mg_sync_t *s, mg_str_t etag)
+{
+    if (etag.len > MG_SYNC_ETAG_MAX) {
+        return;
+    }
+
+    if (etag.len) {
+        memcpy(s->etag, etag.data, etag.len);
+    }
+
+    s->etag[etag.len] = '\0';
+
+    if (s->store) {
+        mg_store_sync_etag(s->store, mg_str_z(s->etag));
+    }
+}
+
+
+/* -- the job -- */
+
+int
+mg_job_sync(mg_run_t *run, mg_error_t *e)
+{
+    int                  rc;
+    unsigned             i, n;
+    mg_sync_job_t        job;
+    mg_refresh_source_t  list[MG_REFRESH_SOURCES_MAX];
+
+    memset(&job, 0, sizeof(job));
+    job.run = run;
+    job.began_us = mg_now_us();
+
+    if (mg_sync_plan(&job, list, &n, e) != MG_OK) {
+        return MG_ERROR;
+    }
+
+    job.http = mg_http_create(1, NULL);
+    if (job.http == NULL) {
+        return mg_error_set(e, MG_E_INTERNAL, NULL, "out of memory");
+    }
+
+    mg_buf_init(&job.out, 0);
+    mg_jw_init(&job.writer, &job.out);
+    mg_jw_object(&job.writer, NULL);
+
+    if (n > 1) {
+        mg_jw_array(&job.writer, "sources");
+    }
+
+    for (rc = MG_OK, i = 0; rc == MG_OK && i < n; i++) {
+        rc = mg_sync_part(&job, &list[i], e);
+    }
+
+    if (n > 1) {
+        mg_jw_end_array(&job.writer);
+        mg_sync_members(&job.writer, &job.sum, job.began_us, job.held);
+    }
+
+    mg_jw_end_object(&job.writer);
+
+    if (!job.out.failed) {
+        run->result = mg_arena_dup(run->arena, mg_buf_view(&job.out));
+    }
+
+    mg_buf_free(&job.out);
+    mg_http_destroy(job.http);
+
+    /* one source that failed keeps none of the others from being read */
+
+    if (rc == MG_OK && job.failure.kind != MG_E_NONE) {
+        *e = job.failure;
+        rc = MG_ERROR;
+    }
+
+    return rc;
+}
+
+
+/* The parts: sources of the configuration, or one without a source. */
+
+static int
+mg_sync_plan(mg_sync_job_t *job, mg_refresh_source_t *list, unsigned *n,
+    mg_error_t *e)
+{
+    const mg_env_t  *env;
+
+    env = job->run->env;
+
+    if (mg_sync_ask_parse(job->run->arena, job->run->job.payload, &job->ask,
+                          e)
         != MG_OK)
     {
         return MG_ERROR;
     }
 
-    for (i = 0; i < n; i++) {
-        if (mg_str_eq(rows[i].source, mg_str(MG_SYNC_SOURCE))
-            && mg_str_eq(rows[i].status, mg_str("completed")))
+    if (job->ask.provider.data) {
+        memset(&list[0], 0, sizeof(mg_refresh_source_t));
+        *n = 1;
+
+    } else if (job->ask.source.data) {
+        *n = (unsigned) mg_refresh_source(env, job->ask.source, &list[0]);
+
+    } else {
+        *n = mg_refresh_sources(env, list);
+    }
+
+    job->parts = (int) *n;
+
+    if (*n > 0) {
+        return MG_OK;
+    }
+
+    return mg_error_set(e, MG_E_INVALID, "source", "source \"" MG_STR_FMT
+                        "\" is not configured; set model_catalog_source, or "
+                        "name it in model_refresh",
+                        MG_STR_ARG(job->ask.source));
+}
+
+
+/* MG_ERROR: the job ends, too. */
+
+static int
+mg_sync_part(mg_sync_job_t *job, const mg_refresh_source_t *from,
+    mg_error_t *e)
+{
+    int        rc;
+    mg_sync_t  s;
+
+    memset(&s, 0, sizeof(s));
+    s.run = job->run;
+    s.ask = &job->ask;
+    s.http = job->http;
+    s.from = *from;
+    s.part = job->done;
+    s.parts = job->parts;
+    s.started_at = mg_now_us();
+    mg_buf_init(&s.reasons, 64 * 1024);
+    mg_jw_init(&s.writer, &s.reasons);
+    mg_jw_array(&s.writer, NULL);
+
+    rc = mg_sync_part_open(&s, e);
+
+    if (rc == MG_OK) {
+        rc = s.from.source ? mg_sync_read(&s, e) : mg_sync_list(&s, e);
+
+        if (rc == MG_OK) {
+            rc = mg_sync_commit(&s, e);
+
+        } else if (!s.ours
+                   && (e->kind == MG_E_UNAVAILABLE
+                       || e->kind == MG_E_TIMEOUT))
         {
-            break;
+            e->kind = MG_E_UPSTREAM;
         }
     }
 
-    if (i < n && rows[i].counts.models > s->counts.models * MG_SYNC_SHRINK) {
-        s->run->env->log(MG_LOG_WARN, "sync of " MG_SYNC_SOURCE ": the list "
-                         "has shrunk from %d to %d models, those that are "
-                         "missing stay active until it is read once more",
-                         (int) rows[i].counts.models,
-                         (int) s->counts.models);
-        s->held = 1;
+    if (rc == MG_ERROR) {
+        mg_sync_abort(&s, e);
+    }
+
+    mg_sync_part_done(job, &s, rc, e);
+
+    if (s.db) {
+        mg_pg_release(s.db);
+    }
+
+    if (s.target) {
+        mg_target_close(s.target);
+    }
+
+    mg_buf_free(&s.reasons);
+
+    /* what is left is only tried if this is not everybody's trouble */
+
+    return (rc == MG_ERROR && s.ours && e->kind != MG_E_CONFLICT) ? MG_ERROR
+                                                                  : MG_OK;
+}
+
+
+/* MG_DECLINED: another node has done it meanwhile. */
+
+static int
+mg_sync_part_open(mg_sync_t *s, mg_error_t *e)
+{
+    int                       rc;
+    const mg_refresh_conf_t  *conf;
+
+    conf = mg_refresh_conf(s->run->env);
+    s->ours = 1;
+
+    s->scope.shrink = conf->shrink;
+    s->scope.force = s->ask->force;
+    s->db = mg_pg_checkout(s->run->env->db, e);
+
+    if (s->db == NULL) {
+        return MG_ERROR;
+    }
+
+    if (s->from.source) {
+        s->scope.source = s->from.source->name;
+        s->scope.rank = s->from.source->rank;
+        s->scope.creates = s->from.source->creates;
+        s->scope.authority = s->from.source->authority;
+        s->scope.labs = s->from.source->labs;
+
+    } else if (mg_sync_part_provider(s, e) != MG_OK) {
+        return MG_ERROR;
+    }
+
+    rc = mg_sync_history(s, e);
+
+    /* nothing is held while the source is asked */
+
+    mg_pg_release(s->db);
+    s->db = NULL;
+
+    if (rc == MG_OK) {
+        s->ours = 0;
+    }
+
+    return rc;
+}
+
+
+static int
+mg_sync_part_provider(mg_sync_t *s, mg_error_t *e)
+{
+    mg_str_t     org;
+    mg_arena_t  *a;
+
+    a = s->run->arena;
+    org = s->run->job.org_id;
+    s->scope.provider = s->ask->provider;
+    s->scope.source = mg_str("provider");
+
+    if (mg_store_provider_get(s->db, org, s->ask->provider, a, &s->provider,
+                              e)
+        != MG_OK)
+    {
+        return MG_ERROR;
+    }
+
+    s->target = mg_arena_alloc(a, sizeof(mg_target_t));
+    if (s->target == NULL) {
+        return mg_error_set(e, MG_E_INTERNAL, NULL, "out of memory");
+    }
+
+    if (mg_target_open(s->run->env, org, &s->provider, a, s->target, e)
+        != MG_OK)
+    {
+        return MG_ERROR;
+    }
+
+    s->scope.source = s->target->probe.protocol->name;
+    s->scope.rank = MG_RANK_PROVIDER;
+    s->scope.creates = 1;
+    s->scope.authority = s->target->probe.protocol->authority;
+
+    if (s->target->probe.protocol->list) {
+        return MG_OK;
+    }
+
+    return mg_error_set(e, MG_E_INVALID, "provider", "provider \"" MG_STR_FMT
+                        "\" speaks " MG_STR_FMT ", which has no list of "
+                        "models", MG_STR_ARG(s->scope.provider),
+                        MG_STR_ARG(s->scope.source));
+}
+
+
+/* What was read last: whether to go on, and the etag to ask with. */
+
+static int
+mg_sync_history(mg_sync_t *s, mg_error_t *e)
+{
+    unsigned            i, n;
+    mg_str_t            last;
+    mg_sync_history_t  *rows;
+
+    if (mg_store_sync_history(s->db, s->scope.source, s->scope.provider,
+                              MG_SYNC_HISTORY, s->run->arena, &rows, &n, e)
+        != MG_OK)
+    {
+        return MG_ERROR;
+    }
+
+    last = mg_sync_last(rows, n);
+
+    if (s->ask->scheduled && !mg_str_eq(last, s->ask->after)) {
+        s->status = "skipped";
+        return MG_DECLINED;
+    }
+
+    for (i = 0; i < n && !mg_str_eq(rows[i].id, last); i++) {
+        /* void */
+    }
+
+    /* what was held is looked at again each time */
+
+    if (i < n && !s->ask->force && rows[i].counts.held == 0
+        && rows[i].etag.len <= MG_SYNC_ETAG_MAX && rows[i].etag.len > 0)
+    {
+        memcpy(s->known, rows[i].etag.data, rows[i].etag.len);
     }
 
     return MG_OK;
@@ -483,33 +467,72 @@ mg_sync_commit(mg_sync_t *s, mg_error_t *e)
     int               rc;
     mg_store_sync_t  *store;
 
-    /* the last chance to stop: the commit is one piece */
+    s->ours = 1;
 
-    if (mg_run_stop(s->run, e) != MG_OK || mg_sync_holds(s, e) != MG_OK) {
+    if (s->unchanged) {
+        s->status = "unchanged";
+        s->scope.etag = mg_str_z(s->known);
+
+        if (s->db == NULL) {
+            s->db = mg_pg_checkout(s->run->env->db, e);
+        }
+
+        rc = s->db ? mg_store_sync_unchanged(s->db, &s->scope, s->started_at,
+                                             e)
+                   : MG_ERROR;
+
+    } else {
+        if (mg_run_stop(s->run, e) != MG_OK || mg_sync_store(s, e) != MG_OK)
+        {
+            return MG_ERROR;
+        }
+
+        if (s->counts.failed * MG_SYNC_FAILED_SHARE > s->counts.models) {
+            s->unread = 1;
+            s->run->env->log(MG_LOG_WARN, "sync of " MG_STR_FMT ": %d of %d "
+                             "entries could not be read, models that are "
+                             "missing stay active",
+                             MG_STR_ARG(s->scope.source),
+                             (int) s->counts.failed,
+                             (int) (s->counts.models + s->counts.failed));
+        }
+
+        /* freed by the commit in every case */
+
+        store = s->store;
+        s->store = NULL;
+        s->status = "completed";
+        rc = mg_store_sync_commit(store, !s->unread, s->started_at,
+                                  &s->counts, e);
+    }
+
+    if (rc != MG_OK) {
         return MG_ERROR;
     }
 
-    s->run->progress = MG_SYNC_READ_PERCENT;
+    s->run->progress = (s->part + 1) * 100 / s->parts;
 
-    store = s->store;
-    s->store = NULL;
+    if (s->counts.held) {
+        s->run->env->log(MG_LOG_WARN, "sync of " MG_STR_FMT ": %d models are "
+                         "missing, which is more than %u %% of a provider's; "
+                         "they stay active until they are listed again or a "
+                         "refresh is forced", MG_STR_ARG(s->scope.source),
+                         (int) s->counts.held, s->scope.shrink);
+    }
 
-    rc = mg_store_sync_commit(store, !s->held, s->started_at, &s->counts, e);
-
-    if (rc == MG_OK) {
-        s->run->progress = 100;
+    if (s->from.source) {
         mg_word_set(s->run->env->state->last_sync_us,
                     (uint64_t) mg_now_us());
     }
 
-    return rc;
+    return MG_OK;
 }
 
 
 /* A connection that was lost takes with it what was begun on it. */
 
 static void
-mg_sync_lost(mg_sync_t *s, const mg_error_t *why)
+mg_sync_lost(mg_sync_t *s, const char *why)
 {
     mg_error_t  e;
 
@@ -520,8 +543,7 @@ mg_sync_lost(mg_sync_t *s, const mg_error_t *why)
     }
 
     if (s->store) {
-        mg_store_sync_abort(s->store, s->started_at, &s->counts,
-                            why->message);
+        mg_store_sync_abort(s->store, s->started_at, &s->counts, why);
         s->store = NULL;
     }
 
@@ -532,113 +554,132 @@ mg_sync_lost(mg_sync_t *s, const mg_error_t *why)
 
 /*
  * Rolls back and leaves a row in the history.  A commit that failed has
- * taken the transaction with it: the row needs a new one.
+ * taken the transaction with it: the row needs a new one.  A job that is
+ * handed over leaves none: it goes on elsewhere.
  */
 
 static void
 mg_sync_abort(mg_sync_t *s, const mg_error_t *why)
 {
-    mg_error_t  e;
+    mg_error_t   e;
+    const char  *words;
 
-    if (why->kind == MG_E_CONFLICT) {
+    words = why->message;
+
+    if (s->run->lost
+        || (why->kind == MG_E_CANCELLED
+            && mg_run_outcome(s->run, MG_ERROR, why) == MG_JOB_PENDING))
+    {
+        words = NULL;
+    }
+
+    if (why->kind != MG_E_CONFLICT) {
+        mg_sync_lost(s, words);
+    }
+
+    if (s->store == NULL
+        && (words == NULL || why->kind == MG_E_CONFLICT
+            || mg_sync_store(s, &e) != MG_OK))
+    {
         return;
     }
 
-    mg_sync_lost(s, why);
+    mg_store_sync_abort(s->store, s->started_at, &s->counts, words);
+    s->store = NULL;
+}
 
-    if (mg_sync_store(s, &e) == MG_OK) {
-        mg_store_sync_abort(s->store, s->started_at, &s->counts,
-                            why->message);
-        s->store = NULL;
+
+/* -- the result -- */
+
+static void
+mg_sync_part_done(mg_sync_job_t *job, mg_sync_t *s, int rc, mg_error_t *e)
+{
+    mg_jw_t  *w;
+
+    if (rc == MG_OK) {
+        mg_metric_add(s->run->env->metrics, SYNC_RUNS, 1);
+
+    } else if (rc == MG_ERROR) {
+        s->status = (e->kind == MG_E_CANCELLED) ? "cancelled" : "failed";
+
+        if (e->kind != MG_E_CANCELLED) {
+            mg_metric_add(s->run->env->metrics, SYNC_FAILED, 1);
+        }
+
+        if (job->failure.kind == MG_E_NONE) {
+            job->failure = *e;
+        }
     }
+
+    w = &job->writer;
+
+    if (job->parts > 1) {
+        mg_jw_object(w, NULL);
+    }
+
+    mg_jw_str(w, "source", s->scope.source);
+    mg_jw_str(w, "provider", s->scope.provider);
+    mg_jw_z(w, "status", s->status);
+    mg_sync_members(w, &s->counts, s->started_at,
+                    s->unread || s->counts.held);
+    mg_jw_end_array(&s->writer);
+    mg_jw_raw(w, "reasons", s->reasons.failed ? mg_str("[]")
+                                              : mg_buf_view(&s->reasons));
+
+    if (rc == MG_ERROR) {
+        mg_jw_z(w, "error", e->message);
+    }
+
+    if (job->parts > 1) {
+        mg_jw_end_object(w);
+    }
+
+    job->done++;
+    job->held |= (s->unread || s->counts.held);
+    job->sum.providers += s->counts.providers;
+    job->sum.models += s->counts.models;
+    job->sum.benchmarks += s->counts.benchmarks;
+    job->sum.added += s->counts.added;
+    job->sum.changed += s->counts.changed;
+    job->sum.removed += s->counts.removed;
+    job->sum.held += s->counts.held;
+    job->sum.unchanged += s->counts.unchanged;
+    job->sum.failed += s->counts.failed;
+    job->sum.bytes += s->counts.bytes;
+
+    mg_metric_add(s->run->env->metrics, TRANSFORM_ENTRIES,
+                  (uint64_t) (s->counts.models + s->counts.failed));
+    mg_metric_add(s->run->env->metrics, TRANSFORM_ERRORS,
+                  (uint64_t) s->counts.failed);
 }
 
 
 static void
-mg_sync_result(mg_sync_t *s)
+mg_sync_members(mg_jw_t *w, const mg_sync_counts_t *c, int64_t began_us,
+    int held)
 {
     unsigned  i;
-    mg_jw_t   w;
-    mg_buf_t  b;
 
     const struct {
         const char  *name;
         int64_t      value;
     } members[] = {
-        { "providers", s->counts.providers },
-        { "models", s->counts.models },
-        { "added", s->counts.added },
-        { "changed", s->counts.changed },
-        { "removed", s->counts.removed },
-        { "unchanged", s->counts.unchanged },
-        { "failed", s->counts.failed },
-        { "bytes", s->counts.bytes },
-        { "duration_ms", (mg_now_us() - s->started_at) / 1000 }
+        { "providers", c->providers },
+        { "models", c->models },
+        { "benchmarks", c->benchmarks },
+        { "added", c->added },
+        { "changed", c->changed },
+        { "removed", c->removed },
+        { "held", c->held },
+        { "unchanged", c->unchanged },
+        { "failed", c->failed },
+        { "bytes", c->bytes },
+        { "duration_ms", (mg_now_us() - began_us) / 1000 }
     };
 
-    mg_buf_init(&b, 0);
-    mg_jw_init(&w, &b);
-    mg_jw_object(&w, NULL);
-    mg_jw_z(&w, "source", MG_SYNC_SOURCE);
-
     for (i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
-        mg_jw_int(&w, members[i].name, members[i].value);
+        mg_jw_int(w, members[i].name, members[i].value);
     }
 
-    mg_jw_bool(&w, "removals_held", s->held);
-    mg_jw_end_array(&s->writer);
-    mg_jw_raw(&w, "reasons", mg_buf_view(&s->reasons));
-    mg_jw_end_object(&w);
-
-    if (!b.failed && !s->reasons.failed) {
-        s->run->result = mg_arena_dup(s->run->arena, mg_buf_view(&b));
-    }
-
-    mg_buf_free(&b);
-}
-
-
-int
-mg_job_sync(mg_run_t *run, mg_error_t *e)
-{
-    int        rc;
-    mg_sync_t  s;
-
-    memset(&s, 0, sizeof(s));
-    s.run = run;
-    s.started_at = mg_now_us();
-    mg_buf_init(&s.reasons, 64 * 1024);
-    mg_jw_init(&s.writer, &s.reasons);
-    mg_jw_array(&s.writer, NULL);
-
-    rc = mg_sync_payload(&s, e);
-
-    if (rc == MG_OK) {
-        rc = mg_sync_read(&s, e);
-    }
-
-    if (rc == MG_OK) {
-        rc = mg_sync_commit(&s, e);
-    }
-
-    if (rc == MG_OK) {
-        mg_metric_add(run->env->metrics, SYNC_RUNS, 1);
-
-    } else {
-        mg_sync_abort(&s, e);
-
-        if (e->kind != MG_E_CANCELLED) {
-            mg_metric_add(run->env->metrics, SYNC_FAILED, 1);
-        }
-    }
-
-    mg_sync_result(&s);
-
-    if (s.db) {
-        mg_pg_release(s.db);
-    }
-
-    mg_buf_free(&s.reasons);
-
-    return rc;
+    mg_jw_bool(w, "removals_held", held);
 }

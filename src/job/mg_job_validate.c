@@ -21,15 +21,10 @@
 
 #include <unistd.h>
 
-#include "base/mg_crypt.h"
 #include "base/mg_jw.h"
 #include "base/mg_time.h"
-#include "base/mg_uri.h"
 #include "job/mg_validate.h"
 
-
-/* Headers of the provider's own, beside the three that are always sent. */
-#define MG_VALIDATE_HEADERS_MAX   8
 
 #define MG_VALIDATE_WAIT_US       50000
 #define MG_VALIDATE_AWAY_US       60000000
@@ -110,169 +105,15 @@ mg_validate_rows(mg_validate_t *v, mg_error_t *e)
 }
 
 
-/* "Authorization: Bearer KEY" into a buffer that is wiped at the end. */
-
-static int
-mg_validate_key(mg_validate_t *v, mg_error_t *e)
-{
-    int          rc;
-    size_t       n, len;
-    mg_str_t     aad, sealed;
-    const char  *name;
-
-    sealed = v->provider.key_sealed;
-
-    if (sealed.len == 0) {
-        return MG_OK;
-    }
-
-    if (v->env->key == NULL || !v->env->key->set) {
-        return mg_error_set(e, MG_E_INVALID, NULL, "the key of provider \""
-                            MG_STR_FMT "\" is sealed; set "
-                            "model_secret_key_file to open it",
-                            MG_STR_ARG(v->provider_id));
-    }
-
-    name = (v->target.protocol->auth == MG_AUTH_X_API_KEY)
-           ? "x-api-key: " : "Authorization: Bearer ";
-    n = strlen(name);
-
-    if (sealed.len > MG_VALIDATE_KEY_MAX) {
-        return mg_error_set(e, MG_E_INVALID, NULL, "the key of provider \""
-                            MG_STR_FMT "\" is longer than %d bytes",
-                            MG_STR_ARG(v->provider_id), MG_VALIDATE_KEY_MAX);
-    }
-
-    aad = mg_arena_printf(v->run->arena, MG_STR_FMT "/" MG_STR_FMT,
-                          MG_STR_ARG(v->run->job.org_id),
-                          MG_STR_ARG(v->provider_id));
-
-    memcpy(v->auth, name, n);
-    rc = mg_crypt_open(v->env->key, sealed, aad, v->auth + n, &len, e);
-
-    if (rc == MG_OK) {
-        v->target.secret = mg_str_n(v->auth + n, len);
-        v->target.headers[v->target.n_headers++]
-            = mg_str_n(v->auth, n + len);
-    }
-
-    return rc;
-}
-
-
-/* The provider's own headers, an object of strings. */
-
-static int
-mg_validate_headers(mg_validate_t *v, mg_error_t *e)
-{
-    mg_str_t          line;
-    const mg_json_t  *doc, *m;
-
-    v->target.headers[0] = mg_str("Content-Type: application/json");
-    v->target.headers[1] = mg_str("Accept: application/json");
-    v->target.n_headers = 2;
-
-    if (v->provider.headers.len == 0) {
-        return MG_OK;
-    }
-
-    doc = mg_json_parse(v->run->arena, v->provider.headers, NULL, e);
-    if (doc == NULL) {
-        return MG_ERROR;
-    }
-
-    for (m = doc->child; m; m = m->next) {
-        if (v->target.n_headers >= 2 + MG_VALIDATE_HEADERS_MAX) {
-            return mg_error_set(e, MG_E_INVALID, "headers", "provider \""
-                                MG_STR_FMT "\" has more than %d headers",
-                                MG_STR_ARG(v->provider_id),
-                                MG_VALIDATE_HEADERS_MAX);
-        }
-
-        line = mg_arena_printf(v->run->arena, MG_STR_FMT ": " MG_STR_FMT,
-                               MG_STR_ARG(m->key), MG_STR_ARG(m->str));
-
-        if (m->type == MG_JSON_STRING && line.data) {
-            v->target.headers[v->target.n_headers++] = line;
-        }
-    }
-
-    return MG_OK;
-}
-
-
-static int
-mg_validate_url(mg_validate_t *v, mg_error_t *e)
-{
-    mg_url_t  url;
-
-    v->target.base = v->provider.base_url;
-
-    if (v->target.base.len == 0) {
-        return mg_error_set(e, MG_E_INVALID, "base_url", "provider \""
-                            MG_STR_FMT "\" has no base URL; set base_url to "
-                            "validate its models",
-                            MG_STR_ARG(v->provider_id));
-    }
-
-    if (mg_url_parse(v->target.base, &url, "base_url", e) != MG_OK) {
-        return MG_ERROR;
-    }
-
-    while (v->target.base.len > 0
-           && v->target.base.data[v->target.base.len - 1] == '/')
-    {
-        v->target.base.len--;
-    }
-
-    return MG_OK;
-}
-
-
-/* The smaller of two limits, of which the first may be unknown. */
-
-static unsigned
-mg_validate_least(int64_t own, unsigned most)
-{
-    return (own > 0 && own < (int64_t) most) ? (unsigned) own : most;
-}
-
-
 static int
 mg_validate_load(mg_validate_t *v, mg_error_t *e)
 {
-    mg_probe_target_t  *t;
-
     if (mg_validate_rows(v, e) != MG_OK) {
         return MG_ERROR;
     }
 
-    t = &v->target;
-    t->protocol = mg_protocol_find(v->provider.protocol);
-
-    if (t->protocol == NULL) {
-        return mg_error_set(e, MG_E_INVALID, "protocol", "models of protocol "
-                            "\"" MG_STR_FMT "\" cannot be validated; "
-                            "\"openai\" can",
-                            MG_STR_ARG(v->provider.protocol));
-    }
-
-    if (mg_validate_url(v, e) != MG_OK || mg_validate_headers(v, e) != MG_OK
-        || mg_validate_key(v, e) != MG_OK)
-    {
-        return MG_ERROR;
-    }
-
-    t->concurrency = mg_validate_least(v->provider.max_concurrency,
-                                       v->env->validate_concurrency);
-    t->timeout_ms = mg_validate_least(v->provider.read_timeout_ms,
-                                      v->env->validate_timeout_ms);
-    t->connect_timeout_ms = mg_validate_least(v->provider.connect_timeout_ms,
-                                              t->timeout_ms);
-    t->rate_limit = v->provider.rate_limit > 0 ? v->provider.rate_limit : 0;
-    t->allow_private = v->env->allow_private;
-
-    return MG_OK;
+    return mg_target_open(v->env, v->run->job.org_id, &v->provider,
+                          v->run->arena, &v->target, e);
 }
 
 
@@ -493,7 +334,7 @@ mg_validate_work(mg_validate_t *v, mg_error_t *e)
         return MG_ERROR;
     }
 
-    v->probes = mg_probes_create(&v->target, &mg_validate_handler, v);
+    v->probes = mg_probes_create(&v->target.probe, &mg_validate_handler, v);
 
     if (v->probes == NULL
         || (!v->only_failed && mg_probes_add_list(v->probes) != MG_OK)
@@ -542,7 +383,7 @@ mg_job_validate(mg_run_t *run, mg_error_t *e)
     }
 
     mg_probes_destroy(v.probes);
-    mg_wipe(v.auth, sizeof(v.auth));
+    mg_target_close(&v.target);
 
     if (!run->lost) {
         state = mg_run_outcome(run, rc, e);

@@ -3,6 +3,8 @@
  *
  *     start: verify what lies in the state folder
  *     step:  files behind the database -> mg_keep_publish.c
+ *            (by way of Redis -> mg_keep_share.c)
+ *            confirmed or stale -> mg_keep_confirm.c
  *            names of backends -> mg_keep_publish.c
  *            history of syncs; the first one is asked for
  *            partitions of the coming days; jobs that wait; the phase
@@ -72,6 +74,7 @@ mg_keep_start(const mg_env_t *env, mg_keep_t *k, mg_error_t *e)
         (void) close(fd);
     }
 
+    mg_keep_confirm_read(env);
     mg_keep_phase(env, k);
 
     return MG_OK;
@@ -86,6 +89,7 @@ mg_keep_step(const mg_env_t *env, mg_keep_t *k, const int *cancel,
     mg_pg_t  *db;
 
     k->jobs_waiting = 0;
+    k->confirmed = 0;
     k->again_ms = 0;
 
     if (env->db == NULL) {
@@ -106,6 +110,10 @@ mg_keep_step(const mg_env_t *env, mg_keep_t *k, const int *cancel,
 
     if (rc != MG_OK) {
         mg_metric_add(env->metrics, DATABASE_ERRORS, 1);
+
+        if (!k->confirmed) {
+            mg_keep_stale(env, k);
+        }
     }
 
     mg_keep_phase(env, k);
@@ -158,19 +166,20 @@ mg_keep_rest(const mg_env_t *env, mg_keep_t *k, mg_pg_t *db,
 
     synced = k->synced;
 
-    if (mg_keep_sync(env, k, db, e) != MG_OK) {
-        return MG_ERROR;
-    }
-
     /* ready is who has published what the first sync has brought */
 
-    if (k->synced != synced && mg_store_generations(db, g, e) != MG_OK) {
+    if (!synced
+        && (mg_keep_sync(env, k, db, e) != MG_OK
+            || (k->synced && mg_store_generations(db, g, e) != MG_OK)))
+    {
         return MG_ERROR;
     }
 
-    if (mg_keep_publish(env, k, db, MG_KEEP_CATALOG, g->catalog, cancel, e)
+    /* a promotion does not wait for a large catalog */
+
+    if (mg_keep_publish(env, k, db, MG_KEEP_ROUTING, g->routing, cancel, e)
         != MG_OK
-        || mg_keep_publish(env, k, db, MG_KEEP_ROUTING, g->routing, cancel,
+        || mg_keep_publish(env, k, db, MG_KEEP_CATALOG, g->catalog, cancel,
                            e)
            != MG_OK)
     {
@@ -181,8 +190,10 @@ mg_keep_rest(const mg_env_t *env, mg_keep_t *k, mg_pg_t *db,
         return MG_OK;
     }
 
-    if (mg_keep_names(env, k, db, cancel, e) != MG_OK
+    if ((synced && mg_keep_sync(env, k, db, e) != MG_OK)
+        || mg_keep_names(env, k, db, cancel, e) != MG_OK
         || mg_keep_partitions(env, k, db, e) != MG_OK
+        || mg_refresh_round(env, &k->refresh, db, e) != MG_OK
         || mg_store_job_waiting(db, &waiting, e) != MG_OK)
     {
         return MG_ERROR;
@@ -235,14 +246,23 @@ mg_keep_history(const mg_env_t *env, mg_keep_t *k, mg_pg_t *db,
     unsigned            i, n;
     mg_sync_history_t  *rows;
 
-    if (mg_store_sync_history(db, 50, a, &rows, &n, e) != MG_OK) {
+    if (mg_store_sync_history(db, mg_str_null, mg_str_null, 50, a, &rows, &n,
+                              e)
+        != MG_OK)
+    {
         return MG_ERROR;
     }
 
     k->history_us = mg_mono_us();
 
     for (i = 0; i < n; i++) {
-        if (!mg_str_eq(rows[i].status, mg_str("completed"))) {
+
+        /* the list of one provider is no catalog */
+
+        if (rows[i].provider.len
+            || (!mg_str_eq(rows[i].status, mg_str("completed"))
+                && !mg_str_eq(rows[i].status, mg_str("unchanged"))))
+        {
             continue;
         }
 

@@ -15,6 +15,7 @@
 #define MG_KEEP_H
 
 #include "job/mg_env.h"
+#include "job/mg_refresh.h"
 
 
 #define MG_KEEP_KINDS   2        /* catalog, routing */
@@ -24,18 +25,26 @@ typedef struct {
     int64_t    names_us;                /* backends resolved last */
     int64_t    history_us;              /* last look at the syncs */
     int64_t    told_us;                 /* an error was logged */
-    int64_t    catalog_us;              /* catalog renewed last */
+    int64_t    confirmed_us;            /* STATE/confirmed written last */
+    int64_t    cost_us[MG_KEEP_KINDS];  /* what the last build took */
+    int64_t    next_us[MG_KEEP_KINDS];  /* no build before */
+    int64_t    waiting_us[MG_KEEP_KINDS];  /* since when another node's build
+                                              is waited for; 0: none */
     int64_t    failed_us[MG_KEEP_KINDS];
     uint64_t   tried[MG_KEEP_KINDS];    /* generation that failed to build */
     unsigned   named:1;                 /* backends have host names */
     unsigned   synced:1;                /* a sync has completed or ended */
     unsigned   sync_asked:1;
+    unsigned   confirmed:1;             /* in this round, see
+                                           mg_keep_confirm.c */
     unsigned   jobs_waiting:1;          /* out: claimable jobs were seen */
     unsigned   again_ms;                /* out: a change waits, do the next
                                            round in so many; 0: none */
     unsigned   unresolved;              /* backends whose name did not
                                            resolve */
     char       sync_job[40];            /* id of the first sync */
+    mg_refresh_round_t  refresh;
+    mg_redis_lock_t  lock[MG_KEEP_KINDS];
 } mg_keep_t;
 
 

@@ -1,5 +1,5 @@
 /*
- * mg_keep_local.h: what mg_keep.c and mg_keep_publish.c share.
+ * mg_keep_local.h: what the files mg_keep*.c share.
  *
  * Pool thread of worker 0.  A kind of snapshot is named by its index here,
  * MG_KEEP_CATALOG or MG_KEEP_ROUTING.
@@ -9,6 +9,7 @@
 #define MG_KEEP_LOCAL_H
 
 #include "job/mg_keep.h"
+#include "snapshot/mg_snap.h"
 
 
 #define MG_KEEP_CATALOG   0
@@ -45,6 +46,46 @@ int mg_keep_lock(const mg_env_t *env, const int *cancel, mg_error_t *e);
 
 /* 1 if it was asked to stop; cancel may be NULL. */
 int mg_keep_stop(const int *cancel);
+
+/* A change waits: the next round is wanted in so many ms, or sooner. */
+void mg_keep_again(mg_keep_t *k, unsigned ms);
+
+
+/* -- Redis (mg_keep_share.c); MG_SNAP_* is the kind there -- */
+
+/*
+ * MG_OK: there is a copy.  MG_DECLINED: build; the lock is held, or there is
+ * none to be had.  MG_AGAIN: another node is at it, the round after this one
+ * asks again.
+ */
+int mg_keep_share_claim(const mg_env_t *env, mg_keep_t *k, unsigned i,
+    unsigned kind, uint64_t wanted);
+
+/*
+ * MG_OK: the image is sound and of the generation.  MG_DECLINED: it could
+ * not be had.  MG_AGAIN: it was bad and has been deleted.
+ */
+int mg_keep_share_get(const mg_env_t *env, mg_keep_t *k, unsigned i,
+    unsigned kind, uint64_t wanted, mg_buf_t *image);
+
+/* In place of the copy of generation "old", 0: none. */
+void mg_keep_share_put(const mg_env_t *env, unsigned kind,
+    uint64_t generation, uint64_t old, mg_str_t image);
+
+/* However the attempt has ended. */
+void mg_keep_share_release(const mg_env_t *env, mg_keep_t *k, unsigned i);
+
+
+/* -- stale or not (mg_keep_confirm.c) -- */
+
+/* The published catalog is what the database is. */
+void mg_keep_confirm(const mg_env_t *env, mg_keep_t *k);
+
+/* Nobody can say that now. */
+void mg_keep_stale(const mg_env_t *env, mg_keep_t *k);
+
+/* At start, in a new zone: when it was confirmed last. */
+void mg_keep_confirm_read(const mg_env_t *env);
 
 
 #endif /* MG_KEEP_LOCAL_H */

@@ -2,8 +2,14 @@
  * mg_keep_publish.c: makes the files of a node be what the database is.
  *
  *     generations of the database <> generations of the files
- *         -> lock STATE/keeper.lock -> ask again -> from Redis, else from
+ *         -> copy in Redis, or the right to build
+ *         -> lock STATE/keeper.lock -> ask again -> take the copy, else read
  *         PostgreSQL -> publish -> announce in the zone -> to Redis
+ *
+ * A change is built at once, but two builds begin at least one and a half
+ * times the CPU time apart that the first one took.  So a lone change is
+ * served soon, and a storm of them costs two thirds of a core at most,
+ * however large the catalog is.
  *
  * The question is asked again under the lock, so of two workers 0 (one is
  * leaving at a reload) the one that publishes later has seen the later
@@ -16,6 +22,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <time.h>
@@ -35,12 +42,6 @@
 #define MG_KEEP_NAMES         (30 * MG_KEEP_SECOND)   /* resolve again */
 #define MG_KEEP_NAMES_FAST    (5 * MG_KEEP_SECOND)    /* some are missing */
 #define MG_KEEP_LOCK_MS       3000
-
-/*
- * Between two catalogs.  A validation changes a few models four times a
- * second, and each change costs a build of the whole.
- */
-#define MG_KEEP_PAUSE         (MG_KEEP_SECOND / 2)
 
 
 /* A builder of either kind, and its image. */
@@ -62,21 +63,29 @@ typedef struct {
     unsigned               kind;
     const char            *name;
     mg_keep_build_pt       build;
+    int64_t                pause;       /* us from one to the next, at most */
+    unsigned               made;        /* mg_histogram_e: from PostgreSQL */
+    unsigned               adopted;     /* and from Redis */
     size_t                 generation;
     size_t                 built;
     size_t                 serial;
+    size_t                 bytes;
 } mg_keep_kind_t;
 
 
 static int mg_keep_waits(const mg_env_t *env, mg_keep_t *k, unsigned i);
+static void mg_keep_pause(mg_keep_t *k, unsigned i, int64_t begun,
+    int64_t us);
+static int mg_keep_attempt(const mg_env_t *env, mg_keep_t *k, mg_pg_t *db,
+    unsigned i, int shared, const int *cancel, mg_error_t *e);
 static int mg_keep_renew(const mg_env_t *env, mg_keep_t *k, mg_pg_t *db,
-    unsigned i, mg_error_t *e);
-static int mg_keep_fetch(const mg_env_t *env, unsigned i, uint64_t wanted,
-    mg_snap_t **snap);
-static int mg_keep_adopt(const mg_env_t *env, unsigned i, uint64_t wanted,
-    mg_str_t image, mg_snap_t **snap, mg_error_t *e);
-static int mg_keep_make(const mg_env_t *env, mg_pg_t *db, unsigned i,
-    mg_snap_t **snap, mg_error_t *e);
+    unsigned i, int shared, mg_error_t *e);
+static int mg_keep_adopt(const mg_env_t *env, mg_keep_t *k, unsigned i,
+    uint64_t wanted, mg_error_t *e);
+static int mg_keep_make(const mg_env_t *env, mg_keep_t *k, mg_pg_t *db,
+    unsigned i, uint64_t old, mg_error_t *e);
+static int mg_keep_put(const mg_env_t *env, mg_keep_t *k, unsigned i,
+    mg_str_t image, mg_error_t *e);
 static int mg_keep_build_catalog(mg_pg_t *db, mg_keep_build_t *b,
     mg_error_t *e);
 static int mg_keep_build_routing(mg_pg_t *db, mg_keep_build_t *b,
@@ -93,14 +102,18 @@ static int mg_keep_names_publish(const mg_env_t *env, mg_keep_t *k,
 static const mg_keep_kind_t  mg_keep_kinds[MG_KEEP_KINDS] = {
 
     { MG_SNAP_CATALOG, "catalog", mg_keep_build_catalog,
+      30 * MG_KEEP_SECOND, MG_H_REBUILD_CATALOG, MG_H_ADOPT_CATALOG,
       offsetof(mg_state_t, catalog_generation),
       offsetof(mg_state_t, catalog_built_us),
-      offsetof(mg_state_t, catalog_serial) },
+      offsetof(mg_state_t, catalog_serial),
+      offsetof(mg_state_t, catalog_bytes) },
 
     { MG_SNAP_ROUTING, "routing", mg_keep_build_routing,
+      MG_KEEP_SECOND / 10, MG_H_REBUILD_ROUTING, MG_H_ADOPT_ROUTING,
       offsetof(mg_state_t, routing_generation),
       offsetof(mg_state_t, routing_built_us),
-      offsetof(mg_state_t, routing_serial) }
+      offsetof(mg_state_t, routing_serial),
+      offsetof(mg_state_t, routing_bytes) }
 };
 
 
@@ -145,7 +158,7 @@ int
 mg_keep_publish(const mg_env_t *env, mg_keep_t *k, mg_pg_t *db, unsigned i,
     uint64_t wanted, const int *cancel, mg_error_t *e)
 {
-    int         fd, rc;
+    int         rc;
     mg_error_t  why;
 
     if (mg_keep_stop(cancel)) {
@@ -155,6 +168,10 @@ mg_keep_publish(const mg_env_t *env, mg_keep_t *k, mg_pg_t *db, unsigned i,
     if (mg_word_get(mg_keep_word(env, i, built)) != 0
         && mg_word_get(mg_keep_word(env, i, generation)) == wanted)
     {
+        if (i == MG_KEEP_CATALOG) {
+            mg_keep_confirm(env, k);
+        }
+
         return MG_OK;
     }
 
@@ -169,26 +186,24 @@ mg_keep_publish(const mg_env_t *env, mg_keep_t *k, mg_pg_t *db, unsigned i,
         return MG_OK;
     }
 
-    fd = mg_keep_lock(env, cancel, &why);
+    rc = mg_keep_share_claim(env, k, i, mg_keep_kinds[i].kind, wanted);
 
-    if (fd == -1) {
-        rc = MG_ERROR;
-
-    } else {
-        rc = mg_keep_renew(env, k, db, i, &why);
-        (void) close(fd);
-    }
-
-    if (rc == MG_OK) {
-        k->failed_us[i] = 0;
+    if (rc == MG_AGAIN) {
         return MG_OK;
     }
 
-    if (why.kind == MG_E_CANCELLED) {
+    rc = mg_keep_attempt(env, k, db, i, rc, cancel, &why);
+
+    if (rc == MG_OK || rc == MG_AGAIN || why.kind == MG_E_CANCELLED) {
         return MG_OK;
     }
 
     mg_metric_add(env->metrics, SNAPSHOT_FAILED, 1);
+
+    if (i == MG_KEEP_CATALOG) {
+        mg_metric_add(env->metrics, L3_MISSES, 1);
+        mg_keep_stale(env, k);
+    }
 
     if (k->failed_us[i] == 0 || k->tried[i] != wanted) {
         env->log(MG_LOG_ERROR, "cannot build generation %llu of the %s "
@@ -209,50 +224,104 @@ mg_keep_publish(const mg_env_t *env, mg_keep_t *k, mg_pg_t *db, unsigned i,
 }
 
 
-/* 1: the last catalog is too young, the next one comes with a later round. */
+/* 1: the last one is too young, the next one comes with a later round. */
 
 static int
 mg_keep_waits(const mg_env_t *env, mg_keep_t *k, unsigned i)
 {
     int64_t  rest;
 
-    if (i != MG_KEEP_CATALOG
-        || k->catalog_us == 0
-        || mg_word_get(env->state->phase) != MG_PHASE_READY)
-    {
+    if (mg_word_get(env->state->phase) != MG_PHASE_READY) {
         return 0;
     }
 
-    rest = k->catalog_us + MG_KEEP_PAUSE - mg_mono_us();
+    rest = k->next_us[i] - mg_mono_us();
 
     if (rest <= 0) {
         return 0;
     }
 
-    k->again_ms = (unsigned) (rest / 1000) + 1;
+    mg_keep_again(k, (unsigned) (rest / 1000) + 1);
 
     return 1;
 }
 
 
-/* Under the lock. */
+static void
+mg_keep_pause(mg_keep_t *k, unsigned i, int64_t begun, int64_t us)
+{
+    if (us > mg_keep_kinds[i].pause) {
+        us = mg_keep_kinds[i].pause;
+    }
+
+    k->next_us[i] = begun + us;
+}
+
+
+void
+mg_keep_again(mg_keep_t *k, unsigned ms)
+{
+    if (k->again_ms == 0 || ms < k->again_ms) {
+        k->again_ms = ms;
+    }
+}
+
+
+/* shared: as of mg_keep_share_claim(); MG_AGAIN: what was there was bad. */
+
+static int
+mg_keep_attempt(const mg_env_t *env, mg_keep_t *k, mg_pg_t *db, unsigned i,
+    int shared, const int *cancel, mg_error_t *e)
+{
+    int  fd, rc;
+
+    fd = mg_keep_lock(env, cancel, e);
+
+    if (fd == -1) {
+        rc = MG_ERROR;
+
+    } else {
+        rc = mg_keep_renew(env, k, db, i, shared, e);
+        (void) close(fd);
+    }
+
+    if (rc == MG_AGAIN) {
+        return rc;
+    }
+
+    mg_keep_share_release(env, k, i);
+
+    if (rc == MG_OK) {
+        k->failed_us[i] = 0;
+    }
+
+    return rc;
+}
+
+
+/* Under the lock of the folder. */
 
 static int
 mg_keep_renew(const mg_env_t *env, mg_keep_t *k, mg_pg_t *db, unsigned i,
-    mg_error_t *e)
+    int shared, mg_error_t *e)
 {
+    int               rc;
+    int64_t           begun, cpu_ns;
     uint64_t          wanted, published;
-    mg_snap_t        *snap;
     mg_generations_t  g;
+
+    begun = mg_mono_us();
+    cpu_ns = mg_cpu_ns();
 
     if (mg_store_generations(db, &g, e) != MG_OK) {
         return MG_ERROR;
     }
 
     wanted = (i == MG_KEEP_ROUTING) ? g.routing : g.catalog;
-    published = mg_word_get(mg_keep_word(env, i, generation));
+    published = 0;
 
     if (mg_word_get(mg_keep_word(env, i, built)) != 0) {
+        published = mg_word_get(mg_keep_word(env, i, generation));
 
         if (published == wanted) {
             return MG_OK;
@@ -266,20 +335,30 @@ mg_keep_renew(const mg_env_t *env, mg_keep_t *k, mg_pg_t *db, unsigned i,
         }
     }
 
-    if (mg_keep_fetch(env, i, wanted, &snap) != MG_OK
-        && mg_keep_make(env, db, i, &snap, e) != MG_OK)
-    {
-        return MG_ERROR;
+    rc = (shared == MG_OK) ? mg_keep_adopt(env, k, i, wanted, e)
+                           : MG_DECLINED;
+
+    if (rc == MG_OK) {
+        mg_histogram_add(&env->metrics->h[mg_keep_kinds[i].adopted],
+                         mg_mono_us() - begun);
+
+    } else if (rc == MG_DECLINED) {
+        rc = mg_keep_make(env, k, db, i, published, e);
     }
 
-    mg_keep_announce(env, k, i, snap);
-    mg_snap_close(snap);
+    if (rc != MG_OK) {
+        return rc;
+    }
+
+    k->cost_us[i] = mg_mono_us() - begun;
+
+    mg_keep_pause(k, i, begun, (mg_cpu_ns() - cpu_ns) * 3 / 2 / 1000);
 
     if (i == MG_KEEP_ROUTING) {
         k->names_us = mg_mono_us();
 
     } else {
-        k->catalog_us = mg_mono_us();
+        mg_keep_confirm(env, k);
     }
 
     /* look at once whether it was a sync */
@@ -290,33 +369,25 @@ mg_keep_renew(const mg_env_t *env, mg_keep_t *k, mg_pg_t *db, unsigned i,
 }
 
 
-/* From Redis, where another node may have put it; anything but OK: build. */
+/*
+ * From Redis, where another node has put it.  Everything is judged before
+ * the file gets its name: a worker that comes later maps what lies there,
+ * announced or not.
+ */
 
 static int
-mg_keep_fetch(const mg_env_t *env, unsigned i, uint64_t wanted,
-    mg_snap_t **snap)
+mg_keep_adopt(const mg_env_t *env, mg_keep_t *k, unsigned i, uint64_t wanted,
+    mg_error_t *e)
 {
-    int         rc;
-    unsigned    kind;
-    mg_buf_t    image;
-    mg_error_t  e;
+    int       rc;
+    mg_buf_t  image;
 
-    if (env->redis == NULL) {
-        return MG_DECLINED;
-    }
-
-    kind = mg_keep_kinds[i].kind;
     mg_buf_init(&image, 0);
 
-    rc = mg_redis_snap_get(env->redis, kind, wanted, &image, &e);
+    rc = mg_keep_share_get(env, k, i, mg_keep_kinds[i].kind, wanted, &image);
 
     if (rc == MG_OK) {
-        rc = mg_keep_adopt(env, i, wanted, mg_buf_view(&image), snap, &e);
-
-        if (rc != MG_OK) {
-            env->log(MG_LOG_WARN, "the %s snapshot that Redis holds is not "
-                     "used: %s", mg_keep_kinds[i].name, e.message);
-        }
+        rc = mg_keep_put(env, k, i, mg_buf_view(&image), e);
     }
 
     mg_buf_free(&image);
@@ -329,89 +400,77 @@ mg_keep_fetch(const mg_env_t *env, unsigned i, uint64_t wanted,
 }
 
 
-/*
- * Everything is judged before the file gets its name: a worker that comes
- * later maps what lies there, announced or not.
- */
+/* From PostgreSQL; other nodes find it in Redis when it is served here. */
 
 static int
-mg_keep_adopt(const mg_env_t *env, unsigned i, uint64_t wanted,
-    mg_str_t image, mg_snap_t **snap, mg_error_t *e)
+mg_keep_make(const mg_env_t *env, mg_keep_t *k, mg_pg_t *db, unsigned i,
+    uint64_t old, mg_error_t *e)
 {
-    int       rc;
-    unsigned  kind;
-    uint64_t  generation;
+    int              rc;
+    int64_t          begun;
+    mg_keep_build_t  b;
 
-    kind = mg_keep_kinds[i].kind;
+    memset(&b, 0, sizeof(mg_keep_build_t));
 
-    if (mg_snap_verify(image, kind, e) != MG_OK) {
-        return MG_ERROR;
+    begun = mg_mono_us();
+    rc = mg_keep_kinds[i].build(db, &b, e);
+
+    if (rc == MG_OK) {
+        rc = mg_keep_put(env, k, i, b.image, e);
     }
 
-    generation = mg_snap_image_generation(image);
+    if (rc == MG_OK) {
+        mg_metric_add(env->metrics, SNAPSHOT_BUILDS, 1);
+        mg_histogram_add(&env->metrics->h[mg_keep_kinds[i].made],
+                         mg_mono_us() - begun);
 
-    if (generation != wanted) {
-        return mg_error_set(e, MG_E_INTERNAL, NULL,
-                            "it says it is generation %llu instead of %llu",
-                            (unsigned long long) generation,
-                            (unsigned long long) wanted);
+        if (i == MG_KEEP_CATALOG) {
+            mg_metric_add(env->metrics, L3_HITS, 1);
+        }
     }
 
-    if (mg_snap_publish(env->state_dir, kind, image, e) != MG_OK) {
-        return MG_ERROR;
+    /* what a node could not resolve is no use to the others */
+
+    if (rc == MG_OK && b.unresolved == 0) {
+        mg_keep_share_put(env, mg_keep_kinds[i].kind, b.generation, old,
+                          b.image);
     }
 
-    rc = mg_snap_open(snap, env->state_dir, kind, 0, e);
-
-    if (rc == MG_DECLINED) {
-        rc = mg_error_set(e, MG_E_INTERNAL, NULL, "it vanished again");
-    }
+    mg_keep_build_free(&b);
 
     return rc;
 }
 
 
+/* Into the state folder, and announced. */
+
 static int
-mg_keep_make(const mg_env_t *env, mg_pg_t *db, unsigned i, mg_snap_t **snap,
+mg_keep_put(const mg_env_t *env, mg_keep_t *k, unsigned i, mg_str_t image,
     mg_error_t *e)
 {
-    int              rc;
-    unsigned         kind;
-    mg_error_t       ignored;
-    mg_keep_build_t  b;
-
-    memset(&b, 0, sizeof(mg_keep_build_t));
+    int         rc;
+    unsigned    kind;
+    mg_snap_t  *snap;
 
     kind = mg_keep_kinds[i].kind;
-    rc = mg_keep_kinds[i].build(db, &b, e);
 
-    if (rc == MG_OK) {
-        rc = mg_snap_publish(env->state_dir, kind, b.image, e);
+    if (mg_snap_publish(env->state_dir, kind, image, e) != MG_OK) {
+        return MG_ERROR;
+    }
+
+    rc = mg_snap_open(&snap, env->state_dir, kind, 0, e);
+
+    if (rc == MG_DECLINED) {
+        return mg_error_set(e, MG_E_INTERNAL, NULL,
+                            "the %s snapshot vanished from \"%s\" after it "
+                            "was published", mg_keep_kinds[i].name,
+                            env->state_dir);
     }
 
     if (rc == MG_OK) {
-        rc = mg_snap_open(snap, env->state_dir, kind, 0, e);
-
-        if (rc == MG_DECLINED) {
-            rc = mg_error_set(e, MG_E_INTERNAL, NULL,
-                              "the %s snapshot vanished from \"%s\" after "
-                              "it was published", mg_keep_kinds[i].name,
-                              env->state_dir);
-        }
+        mg_keep_announce(env, k, i, snap);
+        mg_snap_close(snap);
     }
-
-    if (rc == MG_OK) {
-        mg_metric_add(env->metrics, SNAPSHOT_BUILDS, 1);
-    }
-
-    /* what a node could not resolve is no use to the others */
-
-    if (rc == MG_OK && env->redis && b.unresolved == 0) {
-        (void) mg_redis_snap_put(env->redis, kind, b.generation, b.image,
-                                 &ignored);
-    }
-
-    mg_keep_build_free(&b);
 
     return rc;
 }
@@ -447,6 +506,12 @@ mg_keep_build_free(mg_keep_build_t *b)
 {
     if (b->catalog) {
         mg_catalog_builder_destroy(b->catalog);
+
+        /* a build takes five times its file, and the heap would keep that */
+
+#ifdef __GLIBC__
+        (void) malloc_trim(0);
+#endif
     }
 
     if (b->routing) {
@@ -471,6 +536,8 @@ mg_keep_announce(const mg_env_t *env, mg_keep_t *k, unsigned i,
     } else {
         mg_word_set(env->state->catalog_models, mg_catalog_models(snap));
     }
+
+    mg_word_set(mg_keep_word(env, i, bytes), mg_snap_size(snap));
 
     built = (uint64_t) mg_snap_built_at(snap);
     serial = mg_word_get(mg_keep_word(env, i, serial));
@@ -617,17 +684,11 @@ mg_keep_names_publish(const mg_env_t *env, mg_keep_t *k,
         }
     }
 
-    if (mg_snap_publish(env->state_dir, MG_SNAP_ROUTING, b->image, e) != MG_OK
-        || mg_snap_open(&snap, env->state_dir, MG_SNAP_ROUTING, 0, e)
-           != MG_OK)
-    {
+    if (mg_keep_put(env, k, MG_KEEP_ROUTING, b->image, e) != MG_OK) {
         return MG_ERROR;
     }
 
     mg_metric_add(env->metrics, SNAPSHOT_BUILDS, 1);
-
-    mg_keep_announce(env, k, MG_KEEP_ROUTING, snap);
-    mg_snap_close(snap);
 
     return MG_OK;
 }

@@ -11,11 +11,8 @@
 #ifndef MG_VALIDATE_H
 #define MG_VALIDATE_H
 
-#include "job/mg_probe.h"
+#include "job/mg_target.h"
 #include "job/mg_verdict.h"
-
-
-#define MG_VALIDATE_KEY_MAX   4096
 
 
 typedef struct {
@@ -25,7 +22,7 @@ typedef struct {
     mg_str_t            provider_id;
     mg_validation_t     row;
     mg_provider_t       provider;
-    mg_probe_target_t   target;
+    mg_target_t         target;
     mg_probes_t        *probes;
     mg_verdict_t        verdicts;
     mg_model_t         *models;          /* without a result at the start */
@@ -43,7 +40,6 @@ typedef struct {
     unsigned            only_failed:1;
     unsigned            has_list:1;
     unsigned            no_memory:1;
-    char                auth[MG_VALIDATE_KEY_MAX + 64];
 } mg_validate_t;
 
 

@@ -138,7 +138,7 @@ mg_validate_reason(mg_validate_t *v, mg_str_t words)
 {
     v->n_listed = 0;
     v->reason = mg_probe_redact(mg_arena_dup(v->run->arena, words),
-                                v->target.secret, v->run->arena);
+                                v->target.probe.secret, v->run->arena);
 
     v->env->log(MG_LOG_WARN, "validation " MG_STR_FMT ": " MG_STR_FMT
                 "; only models that are known are tested",
@@ -155,8 +155,8 @@ mg_validate_refused(mg_validate_t *v, const mg_http_response_t *res)
     mg_model_init(&none);
     none.type = MG_TYPE_CHAT;
 
-    v->target.protocol->judge(&none, res->status, res->body, v->run->arena,
-                              &message);
+    v->target.probe.protocol->judge(&none, res->status, res->body,
+                                    v->run->arena, &message);
 
     message = mg_arena_printf(v->run->arena, "the provider's list of models "
                               "was answered with status %d: " MG_STR_FMT,
@@ -216,8 +216,8 @@ mg_validate_listed(void *ctx, const mg_http_response_t *res)
 
     skipped = 0;
 
-    if (v->target.protocol->list(res->body, v->run->arena, mg_validate_entry,
-                                 v, &skipped, &e)
+    if (v->target.probe.protocol->list(res->body, v->run->arena,
+                                       mg_validate_entry, v, &skipped, &e)
         != MG_OK)
     {
         words = mg_arena_printf(v->run->arena, "the provider's list of "

@@ -13,6 +13,7 @@
 
 #include <stddef.h>
 
+#include "base/mg_decimal.h"
 #include "base/mg_uri.h"
 #include "model/mg_catalog.h"
 
@@ -20,8 +21,15 @@
 #define MG_MODEL_NAME_MAX     512
 #define MG_MODEL_WORD_MAX     128
 #define MG_MODEL_DATE_MAX     32
+#define MG_MODEL_MODES_MAX    1024      /* both are one key of an index */
 #define MG_MODEL_ARRAY_MAX    16384
 #define MG_MODEL_EXTRA_MAX    262144
+#define MG_MODEL_TEXT_MAX     16384
+
+/* Digits behind the point of a score that must fit. */
+#define MG_SCORE_DIGITS       6
+
+#define MG_MODEL_SCORE_MAX    100000          /* thousandths */
 
 
 typedef struct {
@@ -40,6 +48,7 @@ typedef struct {
 static int mg_name_find(const mg_str_t *names, int n, mg_str_t name);
 static int mg_model_id_check(const mg_model_t *m, mg_error_t *e);
 static int mg_model_strings_check(const mg_model_t *m, mg_error_t *e);
+static int mg_model_json_check(const mg_model_t *m, mg_error_t *e);
 static int mg_model_numbers_check(const mg_model_t *m, mg_error_t *e);
 static int mg_model_flags_check(const mg_model_t *m, mg_error_t *e);
 static int mg_tri_ok(int8_t tri);
@@ -91,18 +100,42 @@ static const mg_str_t  mg_model_health_names[] = {
 
 static const mg_model_string_t  mg_model_strings[] = {
     MG_MODEL_STRING(name, MG_MODEL_NAME_MAX),
+    MG_MODEL_STRING(description, MG_MODEL_TEXT_MAX),
     MG_MODEL_STRING(family, MG_MODEL_WORD_MAX),
+    MG_MODEL_STRING(version, MG_MODEL_WORD_MAX),
     MG_MODEL_STRING(status, MG_MODEL_WORD_MAX),
     MG_MODEL_STRING(release_date, MG_MODEL_DATE_MAX),
     MG_MODEL_STRING(last_updated, MG_MODEL_DATE_MAX),
     MG_MODEL_STRING(knowledge, MG_MODEL_DATE_MAX),
+    MG_MODEL_STRING(deprecation_date, MG_MODEL_DATE_MAX),
+    MG_MODEL_STRING(price_tiers, MG_MODEL_ARRAY_MAX),
     { "modalities.input", offsetof(mg_model_t, modalities_in),
-      MG_MODEL_ARRAY_MAX },
+      MG_MODEL_MODES_MAX },
     { "modalities.output", offsetof(mg_model_t, modalities_out),
-      MG_MODEL_ARRAY_MAX },
+      MG_MODEL_MODES_MAX },
     MG_MODEL_STRING(tags, MG_MODEL_ARRAY_MAX),
     MG_MODEL_STRING(extra, MG_MODEL_EXTRA_MAX),
     MG_MODEL_STRING(source, MG_MODEL_WORD_MAX),
+    MG_MODEL_STRING(source_model_id, MG_MODEL_NAME_MAX),
+    { NULL, 0, 0 }
+};
+
+
+#define MG_BENCHMARK_STRING(member, max)                                      \
+    { #member, offsetof(mg_benchmark_t, member), max }
+
+static const mg_model_string_t  mg_benchmark_strings[] = {
+    MG_BENCHMARK_STRING(model_id, MG_MODEL_ID_MAX),
+    MG_BENCHMARK_STRING(name, MG_MODEL_WORD_MAX),
+    MG_BENCHMARK_STRING(score, MG_MODEL_DATE_MAX),
+    MG_BENCHMARK_STRING(metric, MG_MODEL_WORD_MAX),
+    MG_BENCHMARK_STRING(harness, MG_MODEL_NAME_MAX),
+    MG_BENCHMARK_STRING(variant, MG_MODEL_WORD_MAX),
+    MG_BENCHMARK_STRING(dataset, MG_MODEL_NAME_MAX),
+    MG_BENCHMARK_STRING(version, MG_MODEL_WORD_MAX),
+    MG_BENCHMARK_STRING(url, MG_URI_MAX),
+    MG_BENCHMARK_STRING(date, MG_MODEL_DATE_MAX),
+    MG_BENCHMARK_STRING(source, MG_MODEL_WORD_MAX),
     { NULL, 0, 0 }
 };
 
@@ -121,6 +154,14 @@ static const mg_model_number_t  mg_model_numbers[] = {
     { "pricing.reasoning", MG_MODEL_PRICE(MG_PRICE_REASONING) },
     { "pricing.input_audio", MG_MODEL_PRICE(MG_PRICE_INPUT_AUDIO) },
     { "pricing.output_audio", MG_MODEL_PRICE(MG_PRICE_OUTPUT_AUDIO) },
+    { NULL, 0 }
+};
+
+
+static const mg_model_number_t  mg_model_scores[] = {
+    { "benchmark_score", offsetof(mg_model_t, benchmark_score) },
+    { "popularity_score", offsetof(mg_model_t, popularity_score) },
+    { "reliability_score", offsetof(mg_model_t, reliability_score) },
     { NULL, 0 }
 };
 
@@ -180,6 +221,10 @@ mg_model_init(mg_model_t *m)
     for (i = 0; i < MG_PRICE_N; i++) {
         m->price[i] = MG_UNKNOWN;
     }
+
+    m->benchmark_score = MG_UNKNOWN;
+    m->popularity_score = MG_UNKNOWN;
+    m->reliability_score = MG_UNKNOWN;
 }
 
 
@@ -231,10 +276,52 @@ mg_provider_id_ok(mg_str_t id)
 
 
 int
+mg_benchmark_check(const mg_benchmark_t *b, mg_error_t *e)
+{
+    int64_t                   score;
+    mg_str_t                  s;
+    const mg_model_string_t  *f;
+
+    for (f = mg_benchmark_strings; f->name != NULL; f++) {
+        s = *(const mg_str_t *) ((const char *) b + f->offset);
+
+        if (s.len > f->max || (s.len && !mg_utf8_ok(s))) {
+            return mg_error_set(e, MG_E_INVALID, f->name,
+                                "%s has %zu bytes or is no valid UTF-8; give "
+                                "at most %zu", f->name, s.len, f->max);
+        }
+    }
+
+    if (b->name.len == 0) {
+        return mg_error_set(e, MG_E_INVALID, "name",
+                            "name is empty; give that of the benchmark");
+    }
+
+    /* the sign is no matter of prices, but may be of a score */
+
+    s = b->score;
+
+    if (s.len && s.data[0] == '-') {
+        s = mg_str_n(s.data + 1, s.len - 1);
+    }
+
+    if (s.len == 0 || mg_decimal_parse(s, MG_SCORE_DIGITS, &score) != MG_OK) {
+        return mg_error_set(e, MG_E_INVALID, "score",
+                            "score \"" MG_STR_FMT "\" is no number; give one "
+                            "such as 71.4", (int) b->score.len,
+                            b->score.data ? b->score.data : "");
+    }
+
+    return MG_OK;
+}
+
+
+int
 mg_model_check(const mg_model_t *m, mg_error_t *e)
 {
     if (mg_model_id_check(m, e) != MG_OK
         || mg_model_strings_check(m, e) != MG_OK
+        || mg_model_json_check(m, e) != MG_OK
         || mg_model_numbers_check(m, e) != MG_OK
         || mg_model_flags_check(m, e) != MG_OK)
     {
@@ -348,6 +435,44 @@ mg_model_strings_check(const mg_model_t *m, mg_error_t *e)
 }
 
 
+/*
+ * Text of another type of JSON than its column takes would be refused there,
+ * with all that is written in the same statement.  That it is JSON at all is
+ * found when it is staged, entry by entry.
+ */
+
+static int
+mg_model_json_check(const mg_model_t *m, mg_error_t *e)
+{
+    mg_str_t  s;
+    unsigned  i;
+
+    static const struct {
+        const char  *name;
+        size_t       offset;
+        char         first;
+    } texts[] = {
+        { "modalities.input", offsetof(mg_model_t, modalities_in), '[' },
+        { "modalities.output", offsetof(mg_model_t, modalities_out), '[' },
+        { "tags", offsetof(mg_model_t, tags), '[' },
+        { "price_tiers", offsetof(mg_model_t, price_tiers), '[' },
+        { "details", offsetof(mg_model_t, extra), '{' }
+    };
+
+    for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        s = *(const mg_str_t *) ((const char *) m + texts[i].offset);
+
+        if (s.data && (s.len == 0 || s.data[0] != texts[i].first)) {
+            return mg_error_set(e, MG_E_INVALID, texts[i].name,
+                                "%s is no JSON %s", texts[i].name,
+                                texts[i].first == '[' ? "array" : "object");
+        }
+    }
+
+    return MG_OK;
+}
+
+
 static int
 mg_model_numbers_check(const mg_model_t *m, mg_error_t *e)
 {
@@ -361,6 +486,17 @@ mg_model_numbers_check(const mg_model_t *m, mg_error_t *e)
             return mg_error_set(e, MG_E_INVALID, f->name,
                                 "%s is negative; give 0 or more, or null "
                                 "where nobody knows", f->name);
+        }
+    }
+
+    for (f = mg_model_scores; f->name != NULL; f++) {
+        v = *(const int64_t *) ((const char *) m + f->offset);
+
+        if (v != MG_UNKNOWN && (v < 0 || v > MG_MODEL_SCORE_MAX)) {
+            return mg_error_set(e, MG_E_INVALID, f->name,
+                                "%s is not between 0 and 100; give a number "
+                                "such as 71.4, or null where nobody knows",
+                                f->name);
         }
     }
 

@@ -25,10 +25,15 @@
 #define MG_CATALOG_COUNT_MAX      1000000000000LL
 #define MG_CATALOG_KEY_MAX        1024
 #define MG_CATALOG_KEY_SHOWN      12           /* shorter ones give no hint */
-#define MG_CATALOG_HEADERS_MAX    8
+
+#define MG_CATALOG_TEXT_MAX       16384
+#define MG_CATALOG_TIERS_MAX      16
 
 /* femto-USD per token from USD per million tokens */
 #define MG_CATALOG_PRICE_SHIFT    9
+
+/* thousandths */
+#define MG_CATALOG_SCORE_SHIFT    3
 
 
 /* What mg_provider_t has no room for: the key as it was sent. */
@@ -41,6 +46,14 @@ typedef struct {
 
 static int mg_catalog_price(const mg_body_field_t *f, const mg_json_t *v,
     mg_arena_t *a, void *to, mg_error_t *e);
+static int mg_catalog_price_error(const mg_body_field_t *f,
+    const mg_json_t *v, mg_error_t *e);
+static int mg_catalog_tiers(const mg_body_field_t *f, const mg_json_t *v,
+    mg_arena_t *a, void *to, mg_error_t *e);
+static int mg_catalog_tier(const mg_body_field_t *f, const mg_json_t *tier,
+    mg_error_t *e);
+static int mg_catalog_score(const mg_body_field_t *f, const mg_json_t *v,
+    mg_arena_t *a, void *to, mg_error_t *e);
 static int mg_catalog_caps(const mg_body_field_t *f, const mg_json_t *v,
     mg_arena_t *a, void *to, mg_error_t *e);
 static int mg_catalog_cap(const mg_body_field_t *f, const mg_json_t *v,
@@ -51,6 +64,8 @@ static int mg_catalog_url(const mg_body_field_t *f, const mg_json_t *v,
     mg_arena_t *a, void *to, mg_error_t *e);
 static int mg_catalog_key(const mg_body_field_t *f, const mg_json_t *v,
     mg_arena_t *a, void *to, mg_error_t *e);
+static int mg_catalog_header_name(mg_str_t k);
+static const char *mg_catalog_header_refused(mg_str_t k);
 static int mg_catalog_headers(const mg_body_field_t *f, const mg_json_t *v,
     mg_arena_t *a, void *to, mg_error_t *e);
 static int mg_catalog_header(const mg_json_t *v, mg_error_t *e);
@@ -70,6 +85,10 @@ static int mg_model_split_id(mg_model_t *m, mg_error_t *e);
 #define MG_MODEL_DATE(member)                                                 \
     { #member, mg_body_string, offsetof(mg_model_t, member),                  \
       MG_BODY_NULLABLE, 4, 32, NULL, 0 }
+
+#define MG_MODEL_SCORE(member)                                                \
+    { #member, mg_catalog_score, offsetof(mg_model_t, member),                \
+      MG_BODY_NULLABLE, 0, 100000, NULL, 0 }
 
 #define MG_MODEL_LIMIT(name, member)                                          \
     { name, mg_body_int, offsetof(mg_model_t, member),                        \
@@ -121,6 +140,9 @@ static const mg_body_field_t  mg_model_fields[] = {
     { "name", mg_body_string, offsetof(mg_model_t, name),
       0, 1, MG_CATALOG_NAME_MAX, NULL, 0 },
 
+    { "description", mg_body_string, offsetof(mg_model_t, description),
+      MG_BODY_NULLABLE|MG_BODY_LINES, 1, MG_CATALOG_TEXT_MAX, NULL, 0 },
+
     { "type", mg_body_name, offsetof(mg_model_t, type),
       0, 0, 0, mg_model_type_names, MG_TYPE_N },
 
@@ -130,6 +152,9 @@ static const mg_body_field_t  mg_model_fields[] = {
     { "limits", mg_body_nested, 0, 0, 0, 0, mg_model_limit_fields, 0 },
 
     { "pricing", mg_body_nested, 0, 0, 0, 0, mg_model_price_fields, 0 },
+
+    { "price_tiers", mg_catalog_tiers, offsetof(mg_model_t, price_tiers),
+      MG_BODY_NULLABLE, 0, MG_CATALOG_TIERS_MAX, NULL, 0 },
 
     { "modalities", mg_body_nested, 0, 0, 0, 0, mg_model_modality_fields,
       0 },
@@ -142,11 +167,16 @@ static const mg_body_field_t  mg_model_fields[] = {
 
     { "active", mg_body_tri, offsetof(mg_model_t, active), 0, 0, 0, NULL, 0 },
 
+    MG_MODEL_SCORE(benchmark_score),
+    MG_MODEL_SCORE(popularity_score),
+    MG_MODEL_SCORE(reliability_score),
     MG_MODEL_WORD(family),
+    MG_MODEL_WORD(version),
     MG_MODEL_WORD(status),
     MG_MODEL_DATE(release_date),
     MG_MODEL_DATE(last_updated),
     MG_MODEL_DATE(knowledge),
+    MG_MODEL_DATE(deprecation_date),
     MG_MODEL_TRI(attachment),
     MG_MODEL_TRI(temperature),
     MG_MODEL_TRI(open_weights),
@@ -209,9 +239,12 @@ static const mg_body_field_t  mg_provider_fields[] = {
 /* what the gateway sets itself, or what must not be readable */
 
 static const char * const  mg_catalog_headers_refused[] = {
-    "authorization", "x-api-key", "host", "connection", "content-length",
-    "content-type", "transfer-encoding", "te", "trailer", "upgrade",
-    "proxy-authorization", "cookie", NULL
+    "authorization", "x-api-key", "x-goog-api-key", "api-key", "host",
+    "connection", "keep-alive", "proxy-connection", "content-length",
+    "content-type", "content-encoding", "accept-encoding",
+    "transfer-encoding", "te", "trailer", "upgrade", "expect",
+    "proxy-authenticate", "proxy-authorization", "cookie", "x-request-id",
+    NULL
 };
 
 
@@ -258,6 +291,7 @@ mg_model_split_id(mg_model_t *m, mg_error_t *e)
 
     if (m->name.data == NULL) {
         m->name = m->provider_model_id;
+        m->name_inferred = 1;
     }
 
     return MG_OK;
@@ -286,9 +320,130 @@ mg_catalog_price(const mg_body_field_t *f, const mg_json_t *v, mg_arena_t *a,
     if (v->str.len > 64
         || mg_decimal_parse(v->str, MG_CATALOG_PRICE_SHIFT, price) != MG_OK)
     {
+        return mg_catalog_price_error(f, v, e);
+    }
+
+    return MG_OK;
+}
+
+
+static int
+mg_catalog_price_error(const mg_body_field_t *f, const mg_json_t *v,
+    mg_error_t *e)
+{
+    return mg_error_set(e, MG_E_INVALID, f->name,
+                        "%s \"%.*s\" is not a price; give USD per million "
+                        "tokens such as 1.75, or null where nobody knows",
+                        f->name, MG_BODY_CUT(v->str));
+}
+
+
+/*
+ * [{"tier": {"type": "context", "size": 200000}, "input": 2.5, ...}, ...]:
+ * prices that hold from a size on; each is checked, the text is kept as sent.
+ */
+
+static int
+mg_catalog_tiers(const mg_body_field_t *f, const mg_json_t *v, mg_arena_t *a,
+    void *to, mg_error_t *e)
+{
+    mg_str_t         *text;
+    const mg_json_t  *tier;
+
+    text = (mg_str_t *) ((char *) to + f->offset);
+
+    if (v->type == MG_JSON_NULL) {
+        *text = mg_str_null;
+        return MG_OK;
+    }
+
+    if (v->type != MG_JSON_ARRAY || v->count > (size_t) f->max) {
         return mg_error_set(e, MG_E_INVALID, f->name,
-                            "%s \"%.*s\" is not a price; give USD per million "
-                            "tokens such as 1.75, or null where nobody "
+                            "%s must be an array of at most %d objects",
+                            f->name, (int) f->max);
+    }
+
+    for (tier = v->child; tier; tier = tier->next) {
+        if (mg_catalog_tier(f, tier, e) != MG_OK) {
+            return MG_ERROR;
+        }
+    }
+
+    return mg_body_text(f, v, a, text, e);
+}
+
+
+static int
+mg_catalog_tier(const mg_body_field_t *f, const mg_json_t *tier,
+    mg_error_t *e)
+{
+    int               i;
+    int64_t           n;
+    const mg_json_t  *v, *bound;
+
+    bound = mg_json_get(tier, "tier");
+
+    if (mg_json_str(bound, "type").len == 0
+        || mg_json_int64(mg_json_get(bound, "size"), &n) != MG_OK || n < 0)
+    {
+        return mg_error_set(e, MG_E_INVALID, f->name,
+                            "each of %s must hold \"tier\" with a type and a "
+                            "size, such as {\"type\": \"context\", \"size\": "
+                            "200000}", f->name);
+    }
+
+    for (v = tier->child; v; v = v->next) {
+        if (v == bound) {
+            continue;
+        }
+
+        for (i = 0; i < MG_PRICE_N; i++) {
+            if (mg_str_eq(v->key, mg_price_names[i])) {
+                break;
+            }
+        }
+
+        if (i == MG_PRICE_N) {
+            return mg_error_set(e, MG_E_INVALID, f->name,
+                                "\"%.*s\" in %s is not known; give tier, "
+                                "input, output, cache_read, cache_write, "
+                                "reasoning, input_audio, output_audio",
+                                MG_BODY_CUT(v->key), f->name);
+        }
+
+        if (v->type != MG_JSON_NUMBER || v->str.len > 64
+            || mg_decimal_parse(v->str, MG_CATALOG_PRICE_SHIFT, &n) != MG_OK)
+        {
+            return mg_catalog_price_error(f, v, e);
+        }
+    }
+
+    return MG_OK;
+}
+
+
+static int
+mg_catalog_score(const mg_body_field_t *f, const mg_json_t *v, mg_arena_t *a,
+    void *to, mg_error_t *e)
+{
+    int64_t  *score;
+
+    (void) a;
+
+    score = (int64_t *) ((char *) to + f->offset);
+
+    if (v->type == MG_JSON_NULL) {
+        *score = MG_UNKNOWN;
+        return MG_OK;
+    }
+
+    if (v->type != MG_JSON_NUMBER || v->str.len > 64
+        || mg_decimal_parse(v->str, MG_CATALOG_SCORE_SHIFT, score) != MG_OK
+        || *score > f->max)
+    {
+        return mg_error_set(e, MG_E_INVALID, f->name,
+                            "%s \"%.*s\" is not between 0 and 100; give a "
+                            "number such as 71.4, or null where nobody "
                             "knows", f->name, MG_BODY_CUT(v->str));
     }
 
@@ -499,11 +654,11 @@ mg_catalog_headers(const mg_body_field_t *f, const mg_json_t *v,
 {
     const mg_json_t  *c;
 
-    if (v->type == MG_JSON_OBJECT && v->count > MG_CATALOG_HEADERS_MAX) {
+    if (v->type == MG_JSON_OBJECT && v->count > MG_PROVIDER_HEADERS_MAX) {
         return mg_error_set(e, MG_E_INVALID, f->name,
                             "%s has %u members; at most %d are allowed",
                             f->name, (unsigned) v->count,
-                            MG_CATALOG_HEADERS_MAX);
+                            MG_PROVIDER_HEADERS_MAX);
     }
 
     for (c = v->type == MG_JSON_OBJECT ? v->child : NULL; c; c = c->next) {
@@ -519,39 +674,26 @@ mg_catalog_headers(const mg_body_field_t *f, const mg_json_t *v,
 static int
 mg_catalog_header(const mg_json_t *v, mg_error_t *e)
 {
-    size_t               i;
-    mg_str_t             k;
-    const char * const  *refused;
+    mg_str_t     k;
+    const char  *refused;
 
     k = v->key;
 
-    for (i = 0; i < k.len; i++) {
-        if (!(k.data[i] >= 'a' && k.data[i] <= 'z')
-            && !(k.data[i] >= 'A' && k.data[i] <= 'Z')
-            && !(k.data[i] >= '0' && k.data[i] <= '9')
-            && k.data[i] != '-' && k.data[i] != '_')
-        {
-            break;
-        }
-    }
-
-    if (k.len == 0 || k.len > 64 || i != k.len) {
+    if (!mg_catalog_header_name(k)) {
         return mg_error_set(e, MG_E_INVALID, "headers",
                             "header name \"%.*s\" is not allowed; use "
                             "letters, digits, - and _", MG_BODY_CUT(k));
     }
 
-    for (refused = mg_catalog_headers_refused; *refused; refused++) {
-        if (strlen(*refused) == k.len
-            && strncasecmp(*refused, k.data, k.len) == 0)
-        {
-            return mg_error_set(e, MG_E_INVALID, "headers",
-                                "header \"%s\" is set by the gateway; give a "
-                                "key as api_key", *refused);
-        }
+    refused = mg_catalog_header_refused(k);
+
+    if (refused) {
+        return mg_error_set(e, MG_E_INVALID, "headers",
+                            "header \"%s\" is set by the gateway; give a "
+                            "key as api_key", refused);
     }
 
-    if (v->type != MG_JSON_STRING || v->str.len > 1024
+    if (v->type != MG_JSON_STRING || v->str.len > MG_PROVIDER_HEADER_MAX
         || !mg_header_ok(v->str))
     {
         return mg_error_set(e, MG_E_INVALID, "headers",
@@ -561,4 +703,49 @@ mg_catalog_header(const mg_json_t *v, mg_error_t *e)
     }
 
     return MG_OK;
+}
+
+
+int
+mg_provider_header_ok(mg_str_t name, mg_str_t value)
+{
+    return mg_catalog_header_name(name)
+           && mg_catalog_header_refused(name) == NULL
+           && value.len <= MG_PROVIDER_HEADER_MAX && mg_header_ok(value);
+}
+
+
+static int
+mg_catalog_header_name(mg_str_t k)
+{
+    size_t  i;
+
+    for (i = 0; i < k.len; i++) {
+        if (!(k.data[i] >= 'a' && k.data[i] <= 'z')
+            && !(k.data[i] >= 'A' && k.data[i] <= 'Z')
+            && !(k.data[i] >= '0' && k.data[i] <= '9')
+            && k.data[i] != '-' && k.data[i] != '_')
+        {
+            return 0;
+        }
+    }
+
+    return k.len > 0 && k.len <= MG_PROVIDER_HEADER_NAME_MAX;
+}
+
+
+static const char *
+mg_catalog_header_refused(mg_str_t k)
+{
+    const char * const  *refused;
+
+    for (refused = mg_catalog_headers_refused; *refused; refused++) {
+        if (strlen(*refused) == k.len
+            && strncasecmp(*refused, k.data, k.len) == 0)
+        {
+            return *refused;
+        }
+    }
+
+    return NULL;
 }

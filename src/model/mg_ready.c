@@ -1,5 +1,6 @@
 /*
- * mg_ready.c: names of the phases and the guess how long they last.
+ * mg_ready.c: names of the phases, the guess how long they last, and how
+ * stale the catalog is.
  *
  * While loading, the time that is left follows from the time that has gone
  * and the progress made in it; where neither says anything, a fixed guess
@@ -61,4 +62,25 @@ mg_ready_estimate(const mg_state_t *s, int64_t now_us)
     }
 
     return 1 + (unsigned) left;
+}
+
+
+int64_t
+mg_ready_stale(const mg_state_t *s, int64_t now_us)
+{
+    int64_t  confirmed;
+
+    if (!mg_word_get(s->catalog_stale)) {
+        return -1;
+    }
+
+    confirmed = (int64_t) mg_word_get(s->catalog_confirmed_us);
+
+    /* a clock that was turned back */
+
+    if (confirmed >= now_us) {
+        return 0;
+    }
+
+    return (now_us - confirmed) / 1000000;
 }

@@ -8,6 +8,10 @@
  * latched: once reached, a database that goes away does not undo it.  The
  * struct lies in shared memory; every member is one word, written by
  * worker 0's threads and read by all.
+ *
+ * A catalog is stale while nobody can say whether it is what the database
+ * is: the database is away, or what it has become cannot be built.  It is
+ * as old then as the last round that found the two equal.
  */
 
 #ifndef MG_READY_H
@@ -43,7 +47,11 @@ typedef struct {
     uint64_t  catalog_serial;       /* raised with every published file */
     uint64_t  routing_serial;
     uint64_t  keeper_pid;
-    uint64_t  reserved[18];
+    uint64_t  catalog_stale;        /* 1, 0 */
+    uint64_t  catalog_confirmed_us; /* equal to the database last; 0 never */
+    uint64_t  catalog_bytes;        /* of the published file */
+    uint64_t  routing_bytes;
+    uint64_t  reserved[14];
 } mg_state_t;
 
 /* Atomic access for the words above. */
@@ -54,6 +62,9 @@ typedef struct {
 
 /* Seconds until ready, estimated from the phase; 1 at least. */
 unsigned mg_ready_estimate(const mg_state_t *s, int64_t now_us);
+
+/* Seconds since the catalog was last confirmed; -1 while it is not stale. */
+int64_t mg_ready_stale(const mg_state_t *s, int64_t now_us);
 
 
 #endif /* MG_READY_H */

@@ -19,11 +19,23 @@
 
 
 typedef enum {
-    MG_FIELD_STR = 0,        /* mg_str_t */
+    MG_FIELD_STR = 0,        /* mg_str_t; "" states nothing */
+    MG_FIELD_NUMBER,         /* mg_str_t: a number, or a string, as text */
+    MG_FIELD_DATE,           /* mg_str_t: 2024-07, 2024-07-31, a time of
+                                RFC 3339 or unix seconds cut to its day */
+    MG_FIELD_STATUS,         /* mg_str_t: alpha, beta or deprecated, from
+                                this and other words */
     MG_FIELD_TRI,            /* int8_t: 1, 0, -1 */
     MG_FIELD_COUNT,          /* int64_t, not negative */
-    MG_FIELD_PRICE,          /* int64_t, from USD per million tokens */
+    MG_FIELD_PRICE,          /* int64_t, from a number; unit: "value" */
+    MG_FIELD_PRICE_TEXT,     /* the same from a string */
     MG_FIELD_MODES,          /* mg_str_t, JSON array; mask at "mask" */
+    MG_FIELD_ARRAY,          /* mg_str_t, JSON array as it stands */
+    MG_FIELD_FLAGS,          /* int8_t each: words that "sub" names are 1,
+                                what the array leaves out is 0 */
+    MG_FIELD_TYPE,           /* int: "value" where the member is true, that
+                                of the row of "sub" whose word it is or
+                                holds; the first that speaks counts */
     MG_FIELD_OBJECT          /* the members that "sub" names */
 } mg_field_type_e;
 
@@ -36,7 +48,22 @@ struct mg_field_s {
     size_t             offset;       /* in the caller's struct */
     size_t             mask;         /* offset of an unsigned */
     const mg_field_t  *sub;
+    int                value;        /* TYPE: what it means; PRICE: power of
+                                        ten from its unit to 10^-15 USD a
+                                        token */
 };
+
+/* Units of prices. */
+#define MG_FIELD_PER_MILLION  9
+#define MG_FIELD_PER_TOKEN    15
+
+#define MG_FIELD(n, t, at)                                                    \
+    { .name = n, .type = MG_FIELD_##t, .offset = at }
+#define MG_FIELD_SUB(n, t, at, table)                                         \
+    { .name = n, .type = MG_FIELD_##t, .offset = at, .sub = table }
+#define MG_FIELD_MEANS(n, t, at, v)                                           \
+    { .name = n, .type = MG_FIELD_##t, .offset = at, .value = v }
+#define MG_FIELD_END          { .name = NULL }
 
 
 /* Bits of a modality mask; MG_MODE_KNOWN: the list was there. */
@@ -51,9 +78,11 @@ struct mg_field_s {
 
 /*
  * Fills out by the table.  Members that are absent or null leave out as it
- * is.  *rest gets what was not taken, as copies of the nodes linked by
- * next, NULL if nothing.  Modalities are sets: they are written in one
- * order.  MG_ERROR when the arena is full.
+ * is; a member with several rows is tried with each until one takes it.
+ * *rest gets what was not taken, as copies of the nodes linked by next, NULL
+ * if nothing; STATUS, FLAGS and TYPE lose something on the way, so what they
+ * have read is left there, too.  Modalities are sets: they are written in
+ * one order.  MG_ERROR when the arena is full.
  */
 int mg_field_read(const mg_json_t *object, const mg_field_t *table,
     void *out, mg_arena_t *a, mg_json_t **rest);

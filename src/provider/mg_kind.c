@@ -148,10 +148,11 @@ mg_kind_match(mg_str_t id, mg_str_t family, unsigned row)
 
 
 mg_model_type_e
-mg_kind_infer(const mg_model_t *m, unsigned in, unsigned out)
+mg_kind_infer(const mg_model_t *m, unsigned in, unsigned out, int *guess)
 {
     unsigned  i, modes;
 
+    *guess = 0;
     modes = out & ~(unsigned) MG_MODE_KNOWN;
 
     if (modes && !(modes & MG_MODE_TEXT)) {
@@ -166,6 +167,7 @@ mg_kind_infer(const mg_model_t *m, unsigned in, unsigned out)
          i++)
     {
         if (mg_kind_match(m->provider_model_id, m->family, i)) {
+            *guess = 1;
             return mg_kind_patterns[i].type;
         }
     }
@@ -177,6 +179,8 @@ mg_kind_infer(const mg_model_t *m, unsigned in, unsigned out)
     if ((modes & MG_MODE_IMAGE) && m->output_limit == 0) {
         return MG_TYPE_IMAGE;
     }
+
+    *guess = 1;
 
     return MG_TYPE_CHAT;
 }

@@ -12,68 +12,48 @@
  *
  * The keys are the identities.  A key that occurs twice counts once: the
  * first stays, the second is reported as skipped.  What no column holds
- * (reasoning_options, interleaved, provider overrides, experimental, price
- * tiers, values of another type than usual) goes to "extra" as it came.
+ * (reasoning_options, interleaved, provider overrides, experimental, values
+ * of another type than usual) goes to "extra" as it came.
  *
  * Called by the sync job on a pool thread; touches only its own memory.
  */
 
-#include "provider/mg_protocol.h"
+#include "provider/mg_models_dev.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/mg_crypt.h"
-#include "base/mg_hash.h"
-#include "provider/mg_field.h"
-#include "provider/mg_kind.h"
+#include "base/mg_jw.h"
+#include "provider/mg_keyset.h"
+#include "provider/mg_package.h"
 
 
 #define MG_MODELS_DEV_TOTAL     (64 * 1024 * 1024)
 #define MG_MODELS_DEV_NODES     (16 * 1024 * 1024)
 #define MG_MODELS_DEV_DEPTH     32
 #define MG_MODELS_DEV_ARENA     (256 * 1024 * 1024)
-#define MG_MODELS_DEV_SET_SIZE  64
+#define MG_MODELS_DEV_EXTRA     (256 * 1024)
 
 
-/* Keys seen so far: open addressing, at most half full, in an arena. */
 typedef struct {
-    mg_str_t                   *slots;
-    size_t                      size;
-    size_t                      used;
-} mg_models_dev_set_t;
-
-
-typedef struct mg_models_dev_entry_s  mg_models_dev_entry_t;
-
-/* One model with what only its translation needs. */
-struct mg_models_dev_entry_s {
-    mg_model_t                  model;
-    mg_str_t                    id;
-    unsigned                    in;
-    unsigned                    out;
-    mg_models_dev_entry_t      *next;
-};
-
-
-struct mg_models_dev_s {
-    mg_models_dev_handler_t     handler;
+    mg_source_handler_t         handler;
     void                       *ctx;
     mg_json_stream_t           *stream;
 
     mg_arena_t                 *names;        /* of the whole document */
-    mg_models_dev_set_t         providers;
+    mg_keyset_t                 providers;
 
     mg_arena_t                 *arena;        /* of the current provider */
-    mg_models_dev_set_t         ids;
+    mg_keyset_t                 ids;
     mg_provider_t               provider;
-    mg_models_dev_entry_t      *models;
-    mg_models_dev_entry_t     **last;
-    uint8_t                     key[16];      /* of both sets' hashes */
+    mg_buf_t                    extra;        /* of it, members as JSON */
+    mg_jw_t                     writer;
+    mg_entry_t                 *models;
+    mg_entry_t                **last;
     unsigned                    has_models:1;
     unsigned                    no_object:1;
     unsigned                    no_memory:1;
-};
+} mg_models_dev_t;
 
 
 static mg_json_want_e mg_models_dev_enter(void *ctx, unsigned depth,
@@ -91,77 +71,55 @@ static const mg_json_handler_t  mg_models_dev_callbacks = {
 };
 
 
-#define MG_ENTRY(member)  offsetof(mg_models_dev_entry_t, model.member)
-#define MG_CAP(c)         (MG_ENTRY(caps) + (c))
-#define MG_PRICE(p)       (MG_ENTRY(price) + (p) * sizeof(int64_t))
-
 static const mg_field_t  mg_models_dev_limit[] = {
-    { "context", MG_FIELD_COUNT, MG_ENTRY(context), 0, NULL },
-    { "input", MG_FIELD_COUNT, MG_ENTRY(input_limit), 0, NULL },
-    { "output", MG_FIELD_COUNT, MG_ENTRY(output_limit), 0, NULL },
-    { NULL, MG_FIELD_STR, 0, 0, NULL }
+    MG_ENTRY("context", COUNT, context),
+    MG_ENTRY("input", COUNT, input_limit),
+    MG_ENTRY("output", COUNT, output_limit),
+    MG_FIELD_END
 };
 
 static const mg_field_t  mg_models_dev_cost[] = {
-    { "input", MG_FIELD_PRICE, MG_PRICE(MG_PRICE_INPUT), 0, NULL },
-    { "output", MG_FIELD_PRICE, MG_PRICE(MG_PRICE_OUTPUT), 0, NULL },
-    { "cache_read", MG_FIELD_PRICE, MG_PRICE(MG_PRICE_CACHE_READ), 0, NULL },
-    { "cache_write", MG_FIELD_PRICE, MG_PRICE(MG_PRICE_CACHE_WRITE), 0,
-      NULL },
-    { "reasoning", MG_FIELD_PRICE, MG_PRICE(MG_PRICE_REASONING), 0, NULL },
-    { "input_audio", MG_FIELD_PRICE, MG_PRICE(MG_PRICE_INPUT_AUDIO), 0,
-      NULL },
-    { "output_audio", MG_FIELD_PRICE, MG_PRICE(MG_PRICE_OUTPUT_AUDIO), 0,
-      NULL },
-    { NULL, MG_FIELD_STR, 0, 0, NULL }
+    MG_ENTRY_PRICE("input", PRICE, INPUT, MILLION),
+    MG_ENTRY_PRICE("output", PRICE, OUTPUT, MILLION),
+    MG_ENTRY_PRICE("cache_read", PRICE, CACHE_READ, MILLION),
+    MG_ENTRY_PRICE("cache_write", PRICE, CACHE_WRITE, MILLION),
+    MG_ENTRY_PRICE("reasoning", PRICE, REASONING, MILLION),
+    MG_ENTRY_PRICE("input_audio", PRICE, INPUT_AUDIO, MILLION),
+    MG_ENTRY_PRICE("output_audio", PRICE, OUTPUT_AUDIO, MILLION),
+    MG_ENTRY("tiers", ARRAY, price_tiers),
+    MG_FIELD_END
 };
 
 static const mg_field_t  mg_models_dev_modalities[] = {
-    { "input", MG_FIELD_MODES, MG_ENTRY(modalities_in),
-      offsetof(mg_models_dev_entry_t, in), NULL },
-    { "output", MG_FIELD_MODES, MG_ENTRY(modalities_out),
-      offsetof(mg_models_dev_entry_t, out), NULL },
-    { NULL, MG_FIELD_STR, 0, 0, NULL }
+    MG_ENTRY_MODES("input", in),
+    MG_ENTRY_MODES("output", out),
+    MG_FIELD_END
 };
 
-static const mg_field_t  mg_models_dev_model_fields[] = {
-    { "id", MG_FIELD_STR, offsetof(mg_models_dev_entry_t, id), 0, NULL },
-    { "name", MG_FIELD_STR, MG_ENTRY(name), 0, NULL },
-    { "family", MG_FIELD_STR, MG_ENTRY(family), 0, NULL },
-    { "status", MG_FIELD_STR, MG_ENTRY(status), 0, NULL },
-    { "attachment", MG_FIELD_TRI, MG_ENTRY(attachment), 0, NULL },
-    { "reasoning", MG_FIELD_TRI, MG_CAP(MG_CAP_REASONING), 0, NULL },
-    { "tool_call", MG_FIELD_TRI, MG_CAP(MG_CAP_FUNCTION_CALLING), 0, NULL },
-    { "structured_output", MG_FIELD_TRI, MG_CAP(MG_CAP_JSON_MODE), 0, NULL },
-    { "temperature", MG_FIELD_TRI, MG_ENTRY(temperature), 0, NULL },
-    { "open_weights", MG_FIELD_TRI, MG_ENTRY(open_weights), 0, NULL },
-    { "knowledge", MG_FIELD_STR, MG_ENTRY(knowledge), 0, NULL },
-    { "release_date", MG_FIELD_STR, MG_ENTRY(release_date), 0, NULL },
-    { "last_updated", MG_FIELD_STR, MG_ENTRY(last_updated), 0, NULL },
-    { "modalities", MG_FIELD_OBJECT, 0, 0, mg_models_dev_modalities },
-    { "limit", MG_FIELD_OBJECT, 0, 0, mg_models_dev_limit },
-    { "cost", MG_FIELD_OBJECT, 0, 0, mg_models_dev_cost },
-    { NULL, MG_FIELD_STR, 0, 0, NULL }
-};
-
-
-/*
- * npm names the client library and so the wire protocol.  A package that is
- * not listed speaks a protocol of its own: unknown, its name stays in npm.
- */
-static const struct {
-    mg_str_t                    npm;
-    mg_str_t                    protocol;
-} mg_models_dev_protocols[] = {
-    { mg_str("@ai-sdk/openai-compatible"), mg_str("openai") },
-    { mg_str("@ai-sdk/openai"), mg_str("openai") },
-    { mg_str("@ai-sdk/anthropic"), mg_str("anthropic") },
-    { mg_str("@ai-sdk/google"), mg_str("google") }
+const mg_field_t  mg_models_dev_fields[] = {
+    MG_FIELD("id", STR, offsetof(mg_entry_t, id)),
+    MG_ENTRY("name", STR, name),
+    MG_ENTRY("description", STR, description),
+    MG_ENTRY("family", STR, family),
+    MG_ENTRY("status", STR, status),
+    MG_ENTRY("attachment", TRI, attachment),
+    MG_ENTRY_CAP("reasoning", REASONING),
+    MG_ENTRY_CAP("tool_call", FUNCTION_CALLING),
+    MG_ENTRY_CAP("structured_output", JSON_MODE),
+    MG_ENTRY("temperature", TRI, temperature),
+    MG_ENTRY("open_weights", TRI, open_weights),
+    MG_ENTRY("knowledge", STR, knowledge),
+    MG_ENTRY("release_date", STR, release_date),
+    MG_ENTRY("last_updated", STR, last_updated),
+    MG_ENTRY_OBJECT("modalities", mg_models_dev_modalities),
+    MG_ENTRY_OBJECT("limit", mg_models_dev_limit),
+    MG_ENTRY_OBJECT("cost", mg_models_dev_cost),
+    MG_FIELD_END
 };
 
 
-mg_models_dev_t *
-mg_models_dev_create(const mg_models_dev_handler_t *h, void *ctx)
+void *
+mg_models_dev_create(const mg_source_handler_t *h, void *ctx)
 {
     mg_models_dev_t   *d;
     mg_json_limits_t   limits;
@@ -183,10 +141,11 @@ mg_models_dev_create(const mg_models_dev_handler_t *h, void *ctx)
     d->arena = mg_arena_create(MG_MODELS_DEV_ARENA);
     d->stream = mg_json_stream_create(&mg_models_dev_callbacks, d, &limits);
 
-    /* a secret key, or hostile ids could all fall into one slot */
+    mg_buf_init(&d->extra, MG_MODELS_DEV_EXTRA);
 
     if (d->names == NULL || d->arena == NULL || d->stream == NULL
-        || mg_random(d->key, sizeof(d->key)) != MG_OK)
+        || mg_keyset_init(&d->providers) != MG_OK
+        || mg_keyset_init(&d->ids) != MG_OK)
     {
         mg_models_dev_destroy(d);
         return NULL;
@@ -197,8 +156,10 @@ mg_models_dev_create(const mg_models_dev_handler_t *h, void *ctx)
 
 
 void
-mg_models_dev_destroy(mg_models_dev_t *d)
+mg_models_dev_destroy(void *document)
 {
+    mg_models_dev_t  *d = document;
+
     if (d == NULL) {
         return;
     }
@@ -207,6 +168,7 @@ mg_models_dev_destroy(mg_models_dev_t *d)
         mg_json_stream_destroy(d->stream);
     }
 
+    mg_buf_free(&d->extra);
     mg_arena_destroy(d->arena);
     mg_arena_destroy(d->names);
     free(d);
@@ -234,17 +196,21 @@ mg_models_dev_check(mg_models_dev_t *d, int rc, mg_error_t *e)
 
 
 int
-mg_models_dev_feed(mg_models_dev_t *d, const char *data, size_t len,
+mg_models_dev_feed(void *document, const char *data, size_t len,
     mg_error_t *e)
 {
+    mg_models_dev_t  *d = document;
+
     return mg_models_dev_check(d, mg_json_stream_feed(d->stream, data, len,
                                                       e), e);
 }
 
 
 int
-mg_models_dev_finish(mg_models_dev_t *d, mg_error_t *e)
+mg_models_dev_finish(void *document, mg_error_t *e)
 {
+    mg_models_dev_t  *d = document;
+
     return mg_models_dev_check(d, mg_json_stream_finish(d->stream, e), e);
 }
 
@@ -274,97 +240,19 @@ mg_models_dev_skip_model(mg_models_dev_t *d, mg_str_t id, const char *reason)
 }
 
 
-/* -- sets of keys -- */
-
-static size_t
-mg_models_dev_slot(const mg_models_dev_t *d, const mg_models_dev_set_t *set,
-    mg_str_t key)
-{
-    size_t  i;
-
-    i = (size_t) mg_siphash(d->key, key.data, key.len) & (set->size - 1);
-
-    while (set->slots[i].data && !mg_str_eq(set->slots[i], key)) {
-        i = (i + 1) & (set->size - 1);
-    }
-
-    return i;
-}
-
-
-static int
-mg_models_dev_grow(mg_models_dev_t *d, mg_models_dev_set_t *set,
-    mg_arena_t *a)
-{
-    size_t               i;
-    mg_models_dev_set_t  bigger;
-
-    bigger.size = set->size ? set->size * 4 : MG_MODELS_DEV_SET_SIZE;
-    bigger.used = set->used;
-    bigger.slots = mg_arena_calloc(a, bigger.size * sizeof(mg_str_t));
-
-    if (bigger.slots == NULL) {
-        return MG_ERROR;
-    }
-
-    for (i = 0; i < set->size; i++) {
-        if (set->slots[i].data) {
-            bigger.slots[mg_models_dev_slot(d, &bigger, set->slots[i])]
-                = set->slots[i];
-        }
-    }
-
-    *set = bigger;
-
-    return MG_OK;
-}
-
-
-/*
- * Copies key into the arena: MG_OK with the copy if it is new, MG_DECLINED
- * if it was there, MG_ERROR (and no_memory) when the arena is full.
- */
-
-static int
-mg_models_dev_add(mg_models_dev_t *d, mg_models_dev_set_t *set,
-    mg_arena_t *a, mg_str_t *key)
-{
-    size_t  i;
-
-    if (set->used * 2 >= set->size
-        && mg_models_dev_grow(d, set, a) != MG_OK)
-    {
-        d->no_memory = 1;
-        return MG_ERROR;
-    }
-
-    i = mg_models_dev_slot(d, set, *key);
-
-    if (set->slots[i].data) {
-        return MG_DECLINED;
-    }
-
-    *key = mg_arena_dup(a, *key);
-
-    if (key->data == NULL) {
-        d->no_memory = 1;
-        return MG_ERROR;
-    }
-
-    set->slots[i] = *key;
-    set->used++;
-
-    return MG_OK;
-}
-
-
 /* -- the document -- */
 
 static mg_json_want_e
 mg_models_dev_enter_provider(mg_models_dev_t *d, mg_str_t key)
 {
+    void  **seen;
+
     mg_arena_reset(d->arena);
-    memset(&d->ids, 0, sizeof(d->ids));
+    mg_keyset_clear(&d->ids);
+    mg_buf_free(&d->extra);
+    mg_buf_init(&d->extra, MG_MODELS_DEV_EXTRA);
+    mg_jw_init(&d->writer, &d->extra);
+    mg_jw_object(&d->writer, NULL);
     d->models = NULL;
     d->last = &d->models;
     d->has_models = 0;
@@ -376,7 +264,7 @@ mg_models_dev_enter_provider(mg_models_dev_t *d, mg_str_t key)
         return MG_JSON_SKIP;
     }
 
-    switch (mg_models_dev_add(d, &d->providers, d->names, &key)) {
+    switch (mg_keyset_add(&d->providers, d->names, &key, &seen)) {
 
     case MG_OK:
         d->provider.id = key;
@@ -388,6 +276,7 @@ mg_models_dev_enter_provider(mg_models_dev_t *d, mg_str_t key)
         return MG_JSON_SKIP;
 
     default:
+        d->no_memory = 1;
         return MG_JSON_SKIP;
     }
 }
@@ -427,6 +316,8 @@ mg_models_dev_enter(void *ctx, unsigned depth, mg_str_t key,
 }
 
 
+/* Members that no column holds are kept, but not the id: it is the key. */
+
 static int
 mg_models_dev_provider_member(mg_models_dev_t *d, mg_str_t key,
     const mg_json_t *v)
@@ -458,78 +349,66 @@ mg_models_dev_provider_member(mg_models_dev_t *d, mg_str_t key,
             s = (mg_str_t *) ((char *) &d->provider + members[i].offset);
             *s = mg_arena_dup(d->arena, v->str);
             d->no_memory |= (s->data == NULL);
-            break;
+            return d->no_memory ? MG_ERROR : MG_OK;
         }
     }
 
-    return d->no_memory ? MG_ERROR : MG_OK;
+    if (v->type == MG_JSON_NULL
+        || (mg_str_eq(key, mg_str("id")) && v->type == MG_JSON_STRING
+            && mg_str_eq(v->str, d->provider.id)))
+    {
+        return MG_OK;
+    }
+
+    mg_jw_key(&d->writer, key);
+    mg_jw_node(&d->writer, NULL, v);
+
+    return MG_OK;
 }
 
 
-/* Columns that follow from others, and the identity. */
+/* The identity, and columns that follow from others. */
 
 static int
-mg_models_dev_complete(mg_models_dev_t *d, mg_models_dev_entry_t *x,
-    mg_str_t key)
+mg_models_dev_complete(mg_models_dev_t *d, mg_entry_t *x, mg_str_t key)
 {
     mg_model_t  *m;
 
     m = &x->model;
     m->provider_id = d->provider.id;
     m->provider_model_id = key;
-    m->source = mg_str("models.dev");
     m->id = mg_arena_printf(d->arena, MG_STR_FMT "/" MG_STR_FMT,
                             MG_STR_ARG(m->provider_id), MG_STR_ARG(key));
 
-    m->type = mg_kind_infer(m, x->in, x->out);
-    mg_kind_capabilities(m, x->in, x->out);
+    if (m->id.data == NULL) {
+        return MG_ERROR;
+    }
 
-    return m->id.data ? MG_OK : MG_ERROR;
+    /* the key is the identity; another "id" is kept beside it */
+
+    if (x->id.data && !mg_str_eq(x->id, key)
+        && mg_entry_keep(x, "id", x->id, d->arena) != MG_OK)
+    {
+        return MG_ERROR;
+    }
+
+    return mg_entry_complete(x, mg_str("models.dev"), d->arena);
 }
 
 
 static int
 mg_models_dev_translate(mg_models_dev_t *d, mg_str_t key, const mg_json_t *v)
 {
-    mg_error_t              bad;
-    mg_json_t              *rest, *id;
-    mg_models_dev_entry_t  *x;
+    mg_error_t   bad;
+    mg_entry_t  *x;
 
-    x = mg_arena_calloc(d->arena, sizeof(mg_models_dev_entry_t));
-    if (x == NULL) {
+    x = mg_entry_read(v, mg_models_dev_fields, d->arena);
+
+    if (x == NULL || mg_models_dev_complete(d, x, key) != MG_OK) {
         return MG_ERROR;
     }
 
-    mg_model_init(&x->model);
-
-    if (mg_field_read(v, mg_models_dev_model_fields, x, d->arena, &rest)
-        != MG_OK
-        || mg_models_dev_complete(d, x, key) != MG_OK)
-    {
-        return MG_ERROR;
-    }
-
-    if (x->id.data && !mg_str_eq(x->id, key)) {
-
-        /* the key is the identity; another "id" is kept beside it */
-
-        id = mg_arena_calloc(d->arena, sizeof(mg_json_t));
-        if (id == NULL) {
-            return MG_ERROR;
-        }
-
-        id->type = MG_JSON_STRING;
-        id->key = mg_str("id");
-        id->str = x->id;
-        id->next = rest;
-        rest = id;
-    }
-
-    if (mg_field_text(rest, d->arena, &x->model.extra) != MG_OK) {
-        return MG_ERROR;
-    }
-
-    if (x->model.name.len == 0) {
+    if (x->model.name_inferred) {
         mg_models_dev_skip_model(d, key, "the model has no name");
         return MG_OK;
     }
@@ -549,12 +428,14 @@ mg_models_dev_translate(mg_models_dev_t *d, mg_str_t key, const mg_json_t *v)
 static int
 mg_models_dev_model(mg_models_dev_t *d, mg_str_t key, const mg_json_t *v)
 {
+    void  **seen;
+
     if (v->type != MG_JSON_OBJECT) {
         mg_models_dev_skip_model(d, key, "the model is not an object");
         return MG_OK;
     }
 
-    switch (mg_models_dev_add(d, &d->ids, d->arena, &key)) {
+    switch (mg_keyset_add(&d->ids, d->arena, &key, &seen)) {
 
     case MG_OK:
         break;
@@ -565,6 +446,7 @@ mg_models_dev_model(mg_models_dev_t *d, mg_str_t key, const mg_json_t *v)
         return MG_OK;
 
     default:
+        d->no_memory = 1;
         return MG_ERROR;
     }
 
@@ -613,32 +495,44 @@ mg_models_dev_value(void *ctx, unsigned depth, mg_str_t key,
 
 
 static int
-mg_models_dev_deliver(mg_models_dev_t *d, mg_error_t *e)
+mg_models_dev_provider(mg_models_dev_t *d, mg_error_t *e)
 {
-    size_t                  i;
-    mg_provider_t          *p;
-    mg_models_dev_entry_t  *x;
+    mg_provider_t  *p;
 
     p = &d->provider;
+    p->source = mg_str("models.dev");
+    p->protocol = mg_package_protocol(p);
 
-    if (!d->has_models || p->name.len == 0) {
-        mg_models_dev_skip(d, p->id, d->has_models
-                                     ? "the provider has no name"
-                                     : "the provider has no \"models\"");
+    mg_jw_end_object(&d->writer);
+
+    if (d->extra.failed) {
+        return mg_error_set(e, MG_E_TOO_LARGE, NULL, "provider \""
+                            MG_STR_FMT "\" has more than %d KiB of members "
+                            "that are not known", MG_STR_ARG(p->id),
+                            MG_MODELS_DEV_EXTRA / 1024);
+    }
+
+    if (d->extra.len > sizeof("{}") - 1) {
+        p->extra = mg_arena_dup(d->arena, mg_buf_view(&d->extra));
+    }
+
+    return d->handler.provider(d->ctx, p, e);
+}
+
+
+static int
+mg_models_dev_deliver(mg_models_dev_t *d, mg_error_t *e)
+{
+    mg_entry_t  *x;
+
+    if (!d->has_models || d->provider.name.len == 0) {
+        mg_models_dev_skip(d, d->provider.id,
+                           d->has_models ? "the provider has no name"
+                                         : "the provider has no \"models\"");
         return MG_OK;
     }
 
-    p->source = mg_str("models.dev");
-
-    for (i = 0; i < sizeof(mg_models_dev_protocols)
-                    / sizeof(mg_models_dev_protocols[0]); i++)
-    {
-        if (mg_str_eq(p->npm, mg_models_dev_protocols[i].npm)) {
-            p->protocol = mg_models_dev_protocols[i].protocol;
-        }
-    }
-
-    if (d->handler.provider(d->ctx, p, e) != MG_OK) {
+    if (mg_models_dev_provider(d, e) != MG_OK) {
         return MG_ERROR;
     }
 

@@ -10,7 +10,7 @@
 
 #include "provider/mg_protocol.h"
 
-#include "provider/mg_openai.h"
+#include "provider/mg_protocols.h"
 
 
 const mg_str_t  mg_probe_class_names[MG_PROBE_N] = {
@@ -27,7 +27,18 @@ const mg_str_t  mg_probe_class_names[MG_PROBE_N] = {
 
 
 static const mg_protocol_t  *mg_protocols[] = {
-    &mg_protocol_openai
+    &mg_protocol_openai,
+    &mg_protocol_anthropic,
+    &mg_protocol_google,
+    &mg_protocol_mistral,
+    &mg_protocol_cohere,
+    &mg_protocol_ollama,
+    &mg_protocol_azure,
+    &mg_protocol_deepseek,
+    &mg_protocol_xai,
+    &mg_protocol_openrouter,
+    &mg_protocol_huggingface,
+    &mg_protocol_gpustack
 };
 
 
@@ -47,4 +58,12 @@ mg_protocol_find(mg_str_t name)
     }
 
     return NULL;
+}
+
+
+const mg_protocol_t *
+mg_protocol_at(unsigned i)
+{
+    return (i < sizeof(mg_protocols) / sizeof(mg_protocols[0]))
+           ? mg_protocols[i] : NULL;
 }

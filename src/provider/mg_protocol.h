@@ -19,7 +19,10 @@
 /* How the key travels. */
 typedef enum {
     MG_AUTH_BEARER = 0,      /* Authorization: Bearer KEY */
-    MG_AUTH_X_API_KEY        /* x-api-key: KEY */
+    MG_AUTH_X_API_KEY,       /* x-api-key: KEY */
+    MG_AUTH_X_GOOG_API_KEY,  /* x-goog-api-key: KEY */
+    MG_AUTH_API_KEY,         /* api-key: KEY */
+    MG_AUTH_NONE
 } mg_auth_scheme_e;
 
 
@@ -57,6 +60,21 @@ typedef struct {
                void *ctx, unsigned *skipped, mg_error_t *e);
 
     /*
+     * The page behind this one.  MG_OK with *path (behind the base URL, with
+     * its query), MG_DECLINED: this was the last.  body: of this page; link:
+     * its Link header or {NULL, 0}.  NULL: lists of this protocol have one
+     * page.
+     */
+    int    (*next)(mg_str_t body, mg_str_t link, mg_arena_t *a,
+               mg_str_t *path, mg_error_t *e);
+
+    /* Sent with every request: "anthropic-version: 2023-06-01"; ends NULL. */
+    const char * const  *headers;
+
+    /* The list says what exists: what is missing has gone. */
+    unsigned            authority:1;
+
+    /*
      * The smallest request that proves that m answers: path behind the base
      * URL and JSON body.  MG_DECLINED: this kind of model is not probed.
      */
@@ -75,25 +93,8 @@ typedef struct {
 /* NULL if there is none of that name; an absent name means "openai". */
 const mg_protocol_t *mg_protocol_find(mg_str_t name);
 
-
-/* -- the models.dev document (mg_models_dev.c) -- */
-
-typedef struct {
-    int    (*provider)(void *ctx, const mg_provider_t *p, mg_error_t *e);
-    int    (*model)(void *ctx, const mg_model_t *m, mg_error_t *e);
-
-    /* An entry that could not be used, with the reason. */
-    void   (*skipped)(void *ctx, mg_str_t id, const char *reason);
-} mg_models_dev_handler_t;
-
-typedef struct mg_models_dev_s  mg_models_dev_t;
-
-mg_models_dev_t *mg_models_dev_create(const mg_models_dev_handler_t *h,
-    void *ctx);
-int mg_models_dev_feed(mg_models_dev_t *d, const char *data, size_t len,
-    mg_error_t *e);
-int mg_models_dev_finish(mg_models_dev_t *d, mg_error_t *e);
-void mg_models_dev_destroy(mg_models_dev_t *d);
+/* All of them, one after the other; NULL behind the last. */
+const mg_protocol_t *mg_protocol_at(unsigned i);
 
 
 #endif /* MG_PROTOCOL_H */

@@ -25,6 +25,8 @@
 #include "snapshot/mg_snap_layout.h"
 
 
+#define MG_SNAP_POPULATE_MAX   (32 * 1024 * 1024)
+
 #define mg_snap_align(n)                                                      \
     (((n) + MG_SNAP_ALIGN - 1) & ~((uint64_t) MG_SNAP_ALIGN - 1))
 
@@ -104,11 +106,14 @@ mg_snap_open(mg_snap_t **out, const char *dir, unsigned kind, int verify,
     }
 
     rc = mg_snap_map(s, fd, e);
-    close(fd);
 
-    if (rc == MG_OK) {
-        rc = mg_snap_frame(s, k, e);
+    if (rc != MG_OK) {
+        close(fd);
+        free(s);
+        return MG_ERROR;
     }
+
+    rc = mg_snap_frame(s, k, e);
 
     if (rc == MG_OK && verify) {
         rc = mg_snap_check(s, k, e);
@@ -127,7 +132,9 @@ mg_snap_open(mg_snap_t **out, const char *dir, unsigned kind, int verify,
 
 /*
  * The pages are in the page cache since the file was written; populating
- * maps them all in one call, so that no reader takes a fault later.
+ * maps them all in one call, so that no reader takes a fault later.  Of a
+ * large file that would hold up the event loop: its pages are mapped, some
+ * at a time, when they are read.
  */
 
 static int
@@ -152,7 +159,9 @@ mg_snap_map(mg_snap_t *s, int fd, mg_error_t *e)
     }
 
     base = mmap(NULL, (size_t) st.st_size, PROT_READ,
-                MAP_SHARED|MAP_POPULATE, fd, 0);
+                MAP_SHARED | (st.st_size <= MG_SNAP_POPULATE_MAX
+                              ? MAP_POPULATE : 0),
+                fd, 0);
 
     if (base == MAP_FAILED) {
         return mg_error_set(e, MG_E_INTERNAL, NULL,
@@ -162,6 +171,7 @@ mg_snap_map(mg_snap_t *s, int fd, mg_error_t *e)
     s->base = base;
     s->size = (size_t) st.st_size;
     s->header = base;
+    s->fd = fd;
     s->mapped = 1;
 
     return MG_OK;
@@ -177,6 +187,7 @@ mg_snap_close(mg_snap_t *s)
 
     if (s->mapped) {
         munmap((void *) s->base, s->size);
+        close(s->fd);
     }
 
     free(s);
@@ -208,6 +219,20 @@ mg_str_t
 mg_snap_bytes(const mg_snap_t *s)
 {
     return mg_str_n(s->base, s->size);
+}
+
+
+int
+mg_snap_fd(const mg_snap_t *s)
+{
+    return s->fd;
+}
+
+
+uint64_t
+mg_snap_offset(const mg_snap_t *s, mg_str_t bytes)
+{
+    return (uint64_t) (bytes.data - s->base);
 }
 
 
@@ -252,6 +277,7 @@ mg_snap_verify(mg_str_t image, unsigned kind, mg_error_t *e)
     s.base = image.data;
     s.size = image.len;
     s.header = (const void *) image.data;
+    s.fd = -1;
 
     rc = mg_snap_frame(&s, k, e);
 
@@ -376,15 +402,11 @@ mg_snap_damaged(const mg_snap_t *s, const char *what, uint64_t where,
 static uint64_t
 mg_snap_sum(const char *image, size_t len)
 {
-    size_t         skip;
-    mg_checksum_t  c;
+    size_t  skip;
 
     skip = offsetof(mg_snap_header_t, checksum) + sizeof(uint64_t);
 
-    mg_checksum_init(&c);
-    mg_checksum_add(&c, image + skip, len - skip);
-
-    return mg_checksum_end(&c);
+    return mg_sum64(image + skip, len - skip);
 }
 
 

@@ -24,7 +24,7 @@
 
 
 /* Of the layout: files and copies of another version are not read. */
-#define MG_SNAP_VERSION    1
+#define MG_SNAP_VERSION    3
 
 #define MG_SNAP_CATALOG    1
 #define MG_SNAP_ROUTING    2
@@ -54,6 +54,14 @@ size_t mg_snap_size(const mg_snap_t *s);
 
 /* The whole file as bytes: what travels through Redis. */
 mg_str_t mg_snap_bytes(const mg_snap_t *s);
+
+/*
+ * For sendfile(): the file that is mapped, open for reading until
+ * mg_snap_close() and not the caller's to close, and where in it bytes lie
+ * that a query has given.
+ */
+int mg_snap_fd(const mg_snap_t *s);
+uint64_t mg_snap_offset(const mg_snap_t *s, mg_str_t bytes);
 
 /*
  * Writes bytes (a complete snapshot image from a builder or from Redis) to

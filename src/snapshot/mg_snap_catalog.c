@@ -1,22 +1,22 @@
 /*
  * mg_snap_catalog.c: answers from a catalog snapshot.
  *
- * A list without conditions, or with a provider alone, is arithmetic: the
- * models lie in order.  Type and capability compare two bytes of each model
- * with a mask, 64 models to a word of hits.  A search runs over the blob of
- * folded text for its longest word; each hit names a model, whose text must
- * hold the other words, too.  All ways hand the models of the page, in
- * order, to one collector, which joins neighbours into runs of bytes.
+ *     provider, filters, search  ->  a set of models, a bit each
+ *     sort                       ->  the order in which the set is read
  *
- * Event loop; never allocates, never blocks; every offset was checked when
- * the file was published.
+ * A list without conditions is arithmetic: the models lie in order.
+ * Otherwise the set is made first, so the total is known, and then read only
+ * as far as the page: by id 64 models at a time, by another key along the
+ * order that the file holds, by relevance rank after rank.  All ways hand
+ * the models of the page to one collector, which joins neighbours into runs
+ * of bytes.
+ *
+ * Event loop, one thread of a process: the sets are static.  Never
+ * allocates, never blocks; every offset was checked when the file was
+ * published.
  */
 
 #include "snapshot/mg_snap_catalog_layout.h"
-
-#if defined(__SSE2__)
-#include <emmintrin.h>
-#endif
 
 
 /* the window of matches that make the page */
@@ -33,21 +33,33 @@ typedef struct {
 
 static int mg_catalog_span(const mg_snap_t *s, mg_str_t provider,
     uint32_t *first, uint32_t *n);
-static void mg_catalog_all(mg_catalog_window_t *w, uint32_t first,
-    uint32_t n);
-static void mg_catalog_filter(mg_catalog_window_t *w, uint32_t first,
-    uint32_t n, mg_sc_key_t mask, mg_sc_key_t want);
-static inline uint64_t mg_catalog_hits(const mg_sc_key_t *keys, unsigned n,
-    mg_sc_key_t mask, mg_sc_key_t want);
-static void mg_catalog_search(mg_catalog_window_t *w, uint32_t first,
-    uint32_t n, mg_sc_key_t mask, mg_sc_key_t want,
-    const mg_search_t *search);
-static void mg_catalog_take(mg_catalog_window_t *w, uint32_t model);
+static const uint64_t *mg_catalog_conditions(const mg_snap_t *s,
+    const mg_filter_t *f, uint32_t first, uint32_t n);
+static void mg_catalog_search(mg_catalog_window_t *w,
+    const mg_catalog_query_t *q, const mg_search_t *search,
+    const uint64_t *set);
+static void mg_catalog_sorted(mg_catalog_window_t *w,
+    const mg_catalog_query_t *q, const uint64_t *set);
+static uint32_t mg_catalog_count(const mg_snap_t *s, const uint64_t *set);
+static void mg_catalog_all(mg_catalog_window_t *w, uint32_t n);
+static void mg_catalog_by_id(mg_catalog_window_t *w, const uint64_t *set);
+static void mg_catalog_by_id_falling(mg_catalog_window_t *w,
+    const uint64_t *set);
+static void mg_catalog_rising(mg_catalog_window_t *w, const uint32_t *order,
+    uint32_t n, const uint64_t *set);
+static void mg_catalog_falling(mg_catalog_window_t *w, const uint32_t *order,
+    uint32_t n, const uint64_t *set);
+static inline int mg_catalog_take(mg_catalog_window_t *w, uint32_t model);
 static void mg_catalog_run(mg_catalog_window_t *w, uint32_t first,
     uint32_t n);
 static uint32_t mg_catalog_find(const mg_snap_t *s, uint32_t low,
     uint32_t high, mg_str_t id);
+static uint32_t mg_catalog_any(const mg_snap_t *s, mg_str_t id);
 static uint32_t mg_catalog_provider_find(const mg_snap_t *s, mg_str_t id);
+
+
+/* What the filters let pass. */
+static uint64_t  mg_catalog_set[mg_sc_set_words(MG_SC_ACTIVE_MAX)];
 
 
 void
@@ -55,13 +67,16 @@ mg_catalog_list(const mg_snap_t *s, const mg_catalog_query_t *q,
     mg_catalog_page_t *page)
 {
     uint32_t             first, n;
+    mg_filter_t          filter;
     mg_search_t          search;
-    mg_sc_key_t          mask, want;
+    const uint64_t      *set;
     mg_catalog_window_t  w;
 
     page->total = 0;
     page->count = 0;
     page->n_runs = 0;
+    page->approximate = 0;
+    page->at_least = 0;
 
     w.snap = s;
     w.models = mg_snap_section(s, MG_SC_MODELS);
@@ -71,33 +86,24 @@ mg_catalog_list(const mg_snap_t *s, const mg_catalog_query_t *q,
     w.skip = (uint64_t) (q->page ? q->page - 1 : 0) * w.limit;
     w.next = UINT32_MAX;
 
-    if (mg_catalog_span(s, q->provider, &first, &n) != MG_OK) {
+    if (mg_catalog_span(s, q->provider, &first, &n) != MG_OK
+        || mg_filter_init(&filter, s, q) != MG_OK)
+    {
         return;
     }
 
-    mask = 0;
-    want = 0;
-
-    if (q->type >= 0) {
-        mask |= MG_SC_KEY_TYPE;
-        want |= (mg_sc_key_t) (q->type & MG_SC_KEY_TYPE);
-    }
-
-    if (q->capability >= 0 && q->capability < MG_CAP_N) {
-        mask |= (mg_sc_key_t) mg_sc_key_cap(q->capability);
-        want |= (mg_sc_key_t) mg_sc_key_cap(q->capability);
-    }
-
     mg_search_init(&search, q->search);
+    set = mg_catalog_conditions(s, &filter, first, n);
 
     if (search.n != 0) {
-        mg_catalog_search(&w, first, n, mask, want, &search);
+        mg_catalog_search(&w, q, &search, set);
+        return;
+    }
 
-    } else if (mask != 0) {
-        mg_catalog_filter(&w, first, n, mask, want);
+    page->total = mg_catalog_count(s, set);
 
-    } else {
-        mg_catalog_all(&w, first, n);
+    if (w.skip < page->total && w.limit != 0) {
+        mg_catalog_sorted(&w, q, set);
     }
 }
 
@@ -131,151 +137,243 @@ mg_catalog_span(const mg_snap_t *s, mg_str_t provider, uint32_t *first,
 }
 
 
-static void
-mg_catalog_all(mg_catalog_window_t *w, uint32_t first, uint32_t n)
+/* NULL: all of them. */
+
+static const uint64_t *
+mg_catalog_conditions(const mg_snap_t *s, const mg_filter_t *f,
+    uint32_t first, uint32_t n)
 {
-    uint32_t  count;
+    uint32_t  n_active;
 
-    w->page->total = n;
+    n_active = mg_sc_meta(s)->n_active;
 
-    if (w->skip >= n) {
+    if (n == n_active && f->mask == 0 && !f->columns) {
+        return NULL;
+    }
+
+    memset(mg_catalog_set, 0, mg_sc_set_words(n_active) * sizeof(uint64_t));
+    mg_filter_run(f, s, first, n, mg_catalog_set);
+
+    return mg_catalog_set;
+}
+
+
+static void
+mg_catalog_search(mg_catalog_window_t *w, const mg_catalog_query_t *q,
+    const mg_search_t *search, const uint64_t *set)
+{
+    unsigned            i;
+    uint32_t            j, n;
+    uint64_t           *all;
+    mg_catalog_page_t  *page;
+    mg_search_found_t   found;
+
+    page = w->page;
+    mg_search_run(search, w->snap, set, &found);
+
+    page->approximate = found.approximate;
+    page->at_least = found.at_least;
+
+    for (i = 0; i < MG_SEARCH_RANKS; i++) {
+        page->total += mg_catalog_count(w->snap, found.ranks[i]);
+    }
+
+    if (w->skip >= page->total || w->limit == 0) {
         return;
     }
 
+    if (q->sort == MG_SORT_RELEVANCE) {
+        for (i = 0; i < MG_SEARCH_RANKS && page->count < w->limit; i++) {
+            mg_catalog_by_id(w, found.ranks[i]);
+        }
+
+        return;
+    }
+
+    n = mg_sc_set_words(mg_sc_meta(w->snap)->n_active);
+    all = found.ranks[0];
+
+    for (i = 1; i < MG_SEARCH_RANKS; i++) {
+        for (j = 0; j < n; j++) {
+            all[j] |= found.ranks[i][j];
+        }
+    }
+
+    mg_catalog_sorted(w, q, all);
+}
+
+
+static void
+mg_catalog_sorted(mg_catalog_window_t *w, const mg_catalog_query_t *q,
+    const uint64_t *set)
+{
+    uint32_t         n;
+    const uint32_t  *order;
+
+    n = mg_sc_meta(w->snap)->n_active;
+
+    if (q->sort < MG_SORT_NAME || q->sort >= MG_SORT_N) {
+
+        if (q->sort == MG_SORT_ID && q->descending) {
+            mg_catalog_by_id_falling(w, set);
+
+        } else if (set == NULL) {
+            mg_catalog_all(w, n);
+
+        } else {
+            mg_catalog_by_id(w, set);
+        }
+
+        return;
+    }
+
+    order = mg_snap_section(w->snap, MG_SC_ORDERS);
+    order += (size_t) (q->sort - MG_SORT_NAME) * n;
+    n = mg_sc_meta(w->snap)->known[q->sort - MG_SORT_NAME];
+
+    if (q->descending) {
+        mg_catalog_falling(w, order, n, set);
+
+    } else {
+        mg_catalog_rising(w, order, n, set);
+    }
+
+    /* what is unknown */
+
+    mg_catalog_rising(w, order + n, mg_sc_meta(w->snap)->n_active - n, set);
+}
+
+
+static uint32_t
+mg_catalog_count(const mg_snap_t *s, const uint64_t *set)
+{
+    uint32_t  i, n, total;
+
+    if (set == NULL) {
+        return mg_sc_meta(s)->n_active;
+    }
+
+    n = mg_sc_set_words(mg_sc_meta(s)->n_active);
+
+    for (i = 0, total = 0; i < n; i++) {
+        total += (uint32_t) __builtin_popcountll(set[i]);
+    }
+
+    return total;
+}
+
+
+static void
+mg_catalog_all(mg_catalog_window_t *w, uint32_t n)
+{
+    uint32_t  count;
+
     count = n - (uint32_t) w->skip;
 
-    mg_catalog_run(w, first + (uint32_t) w->skip,
+    mg_catalog_run(w, (uint32_t) w->skip,
                    count < w->limit ? count : w->limit);
 }
 
 
 static void
-mg_catalog_filter(mg_catalog_window_t *w, uint32_t first, uint32_t n,
-    mg_sc_key_t mask, mg_sc_key_t want)
+mg_catalog_by_id(mg_catalog_window_t *w, const uint64_t *set)
 {
-    unsigned            width;
-    uint32_t            i, total;
-    uint64_t            hits;
-    const mg_sc_key_t  *keys;
+    uint32_t  i, n, count;
+    uint64_t  hits;
 
-    keys = mg_snap_section(w->snap, MG_SC_KEYS);
-    keys += first;
+    n = mg_sc_set_words(mg_sc_meta(w->snap)->n_active);
 
-    for (i = 0; i < n; i += width) {
-        width = n - i < 64 ? n - i : 64;
-        hits = mg_catalog_hits(keys + i, width, mask, want);
+    for (i = 0; i < n; i++) {
+        hits = set[i];
 
-        total = w->page->total + (uint32_t) __builtin_popcountll(hits);
+        if (w->skip != 0) {
+            count = (uint32_t) __builtin_popcountll(hits);
 
-        if (total <= w->skip || w->page->count == w->limit) {
-            w->page->total = total;
-            continue;
+            if (count <= w->skip) {
+                w->skip -= count;
+                continue;
+            }
         }
 
         for ( /* void */ ; hits != 0; hits &= hits - 1) {
-            mg_catalog_take(w, first + i
-                               + (uint32_t) __builtin_ctzll(hits));
+            if (mg_catalog_take(w, i * 64
+                                   + (uint32_t) __builtin_ctzll(hits)))
+            {
+                return;
+            }
         }
     }
-}
-
-
-/* Bit j: of n keys, 64 at most, number j has what is wanted. */
-
-static inline uint64_t
-mg_catalog_hits(const mg_sc_key_t *keys, unsigned n, mg_sc_key_t mask,
-    mg_sc_key_t want)
-{
-    unsigned  j;
-    uint64_t  hits;
-
-    j = 0;
-    hits = 0;
-
-#if defined(__SSE2__)
-
-    __m128i  m, w, low, high;
-
-    m = _mm_set1_epi16((short) mask);
-    w = _mm_set1_epi16((short) want);
-
-    for ( /* void */ ; j + 16 <= n; j += 16) {
-        low = _mm_loadu_si128((const __m128i *) (keys + j));
-        high = _mm_loadu_si128((const __m128i *) (keys + j + 8));
-
-        low = _mm_cmpeq_epi16(_mm_and_si128(low, m), w);
-        high = _mm_cmpeq_epi16(_mm_and_si128(high, m), w);
-
-        hits |= (uint64_t) (unsigned)
-                    _mm_movemask_epi8(_mm_packs_epi16(low, high))
-                << j;
-    }
-
-#endif
-
-    for ( /* void */ ; j < n; j++) {
-        hits |= (uint64_t) ((keys[j] & mask) == want) << j;
-    }
-
-    return hits;
 }
 
 
 static void
-mg_catalog_search(mg_catalog_window_t *w, uint32_t first, uint32_t n,
-    mg_sc_key_t mask, mg_sc_key_t want, const mg_search_t *search)
+mg_catalog_by_id_falling(mg_catalog_window_t *w, const uint64_t *set)
 {
-    size_t              at;
-    uint32_t            i, end;
-    mg_str_t            blob, text;
-    const uint32_t     *texts;
-    const mg_sc_key_t  *keys;
+    uint32_t  i;
 
-    keys = mg_snap_section(w->snap, MG_SC_KEYS);
-    texts = mg_snap_section(w->snap, MG_SC_TEXTS);
-
-    i = first;
-    end = first + n;
-
-    blob = mg_snap_section_str(w->snap, MG_SC_TEXT);
-    blob.len = texts[end];
-    at = texts[first];
-
-    while (i < end) {
-        at = mg_search_find(blob, at, search->words[0]);
-
-        if (at == blob.len) {
-            break;
+    for (i = mg_sc_meta(w->snap)->n_active; i-- > 0; /* void */ ) {
+        if ((set == NULL || (set[i / 64] >> i % 64 & 1))
+            && mg_catalog_take(w, i))
+        {
+            return;
         }
-
-        while (texts[i + 1] <= at) {
-            i++;
-        }
-
-        text = mg_str_n(blob.data + texts[i], texts[i + 1] - texts[i]);
-
-        if ((keys[i] & mask) == want && mg_search_rest(search, text)) {
-            mg_catalog_take(w, i);
-        }
-
-        i++;
-        at = texts[i];
     }
 }
 
 
-/* The next match, in the order of models. */
+static void
+mg_catalog_rising(mg_catalog_window_t *w, const uint32_t *order, uint32_t n,
+    const uint64_t *set)
+{
+    uint32_t  i, model;
+
+    for (i = 0; i < n; i++) {
+        model = order[i] & MG_SC_ORDER_MODEL;
+
+        if ((set == NULL || (set[model / 64] >> model % 64 & 1))
+            && mg_catalog_take(w, model))
+        {
+            return;
+        }
+    }
+}
+
+
+/* From the end a step at a time; within a step equals go by id. */
 
 static void
+mg_catalog_falling(mg_catalog_window_t *w, const uint32_t *order, uint32_t n,
+    const uint64_t *set)
+{
+    uint32_t  first, end;
+
+    for (end = n; end > 0 && w->page->count < w->limit; end = first) {
+        first = end - 1;
+
+        while (first > 0 && !(order[first] & MG_SC_ORDER_STEP)) {
+            first--;
+        }
+
+        mg_catalog_rising(w, order + first, end - first, set);
+    }
+}
+
+
+/* The next match; 1 if the page is full. */
+
+static inline int
 mg_catalog_take(mg_catalog_window_t *w, uint32_t model)
 {
-    uint32_t  rank;
+    if (w->skip != 0) {
+        w->skip--;
+        return 0;
+    }
 
-    rank = w->page->total++;
-
-    if (rank >= w->skip && w->page->count < w->limit) {
+    if (w->page->count < w->limit) {
         mg_catalog_run(w, model, 1);
     }
+
+    return w->page->count == w->limit;
 }
 
 
@@ -286,10 +384,6 @@ mg_catalog_run(mg_catalog_window_t *w, uint32_t first, uint32_t n)
     mg_catalog_page_t  *page;
 
     page = w->page;
-
-    if (n == 0) {
-        return;
-    }
 
     bytes = mg_sc_span(w->snap, MG_SC_ITEMS, w->models[first].item,
                        w->models[first + n].item);
@@ -311,16 +405,9 @@ mg_catalog_model(const mg_snap_t *s, mg_str_t id, mg_str_t *item,
     mg_str_t *more)
 {
     uint32_t              i;
-    const mg_sc_meta_t   *meta;
     const mg_sc_model_t  *m;
 
-    meta = mg_sc_meta(s);
-
-    i = mg_catalog_find(s, 0, meta->n_active, id);
-
-    if (i == UINT32_MAX) {
-        i = mg_catalog_find(s, meta->n_active, meta->n_models, id);
-    }
+    i = mg_catalog_any(s, id);
 
     if (i == UINT32_MAX) {
         return MG_DECLINED;
@@ -334,6 +421,25 @@ mg_catalog_model(const mg_snap_t *s, mg_str_t id, mg_str_t *item,
     *more = mg_sc_span(s, MG_SC_MORE, m[i].more, m[i + 1].more);
 
     return MG_OK;
+}
+
+
+/* Among the active ones, then among the others. */
+
+static uint32_t
+mg_catalog_any(const mg_snap_t *s, mg_str_t id)
+{
+    uint32_t             i;
+    const mg_sc_meta_t  *meta;
+
+    meta = mg_sc_meta(s);
+    i = mg_catalog_find(s, 0, meta->n_active, id);
+
+    if (i == UINT32_MAX) {
+        i = mg_catalog_find(s, meta->n_active, meta->n_models, id);
+    }
+
+    return i;
 }
 
 
@@ -390,6 +496,26 @@ mg_catalog_provider_at(const mg_snap_t *s, uint32_t i)
     p = mg_snap_section(s, MG_SC_PROVIDERS);
 
     return mg_sc_span(s, MG_SC_PROVIDER_ITEMS, p[i].item, p[i + 1].item);
+}
+
+
+int
+mg_catalog_benchmarks(const mg_snap_t *s, mg_str_t id, mg_str_t *json)
+{
+    uint32_t              i;
+    const mg_sc_model_t  *m;
+
+    i = mg_catalog_any(s, id);
+
+    if (i == UINT32_MAX) {
+        return MG_DECLINED;
+    }
+
+    m = mg_snap_section(s, MG_SC_MODELS);
+
+    *json = mg_sc_span(s, MG_SC_MORE, m[i].marks, m[i + 1].more);
+
+    return MG_OK;
 }
 
 

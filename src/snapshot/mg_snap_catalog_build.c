@@ -1,11 +1,13 @@
 /*
  * mg_snap_catalog_build.c: collects models and providers, writes the image.
  *
- * A model is rendered the moment it comes, into three heaps of bytes (item,
- * rest, search text) in the order of arrival; an entry remembers where.  At
- * the end entries are sorted and the heaps are copied out in that order.
- * Providers are few: they are copied and rendered last, so that one whose
- * counts nobody gave gets them from its models.
+ * A model is rendered the moment it comes, into heaps of bytes (item, rest,
+ * models.dev's shape, search text) in the order of arrival; an entry
+ * remembers where.  At the end entries are sorted and the heaps are copied
+ * out in that order, and columns and index are derived.  Results of
+ * benchmarks wait until their model has its place.  Providers are few: they
+ * are copied and rendered last, so that one whose counts nobody gave gets
+ * them from its models.
  *
  * Equal content gives equal bytes: nothing random, no order of arrival.
  *
@@ -14,84 +16,35 @@
 
 #include <stdlib.h>
 
-#include "base/mg_gzip.h"
-#include "snapshot/mg_snap_catalog_layout.h"
+#include "snapshot/mg_snap_catalog_build.h"
 #include "snapshot/mg_snap_render.h"
 
 
-#define MG_CATALOG_PAGE_LIMIT   50      /* the API's default */
-#define MG_CATALOG_GZIP_LEVEL   6
-
-
-typedef enum {
-    MG_HEALTH_UNKNOWN = 0,
-    MG_HEALTH_AVAILABLE,
-    MG_HEALTH_UNAVAILABLE,
-    MG_HEALTH_N
-} mg_catalog_health_e;
-
-
-typedef struct {
-    size_t                    off;
-    size_t                    len;
-} mg_catalog_span_t;
-
-
-typedef struct {
-    mg_str_t                  id;          /* in the arena */
-    mg_catalog_span_t         item;
-    mg_catalog_span_t         more;
-    mg_catalog_span_t         text;
-    mg_sc_key_t               key;
-    uint8_t                   active;
-    uint8_t                   health;      /* mg_catalog_health_e */
-} mg_catalog_entry_t;
-
-
-struct mg_catalog_builder_s {
-    uint64_t                  generation;
-    mg_arena_t               *arena;
-
-    mg_catalog_entry_t       *entries;
-    uint32_t                  n_entries;
-    uint32_t                  n_active;
-    uint32_t                  entries_size;
-
-    mg_provider_t            *providers;
-    uint32_t                  n_providers;
-    uint32_t                  providers_size;
-
-    mg_buf_t                  items;       /* in the order of arrival */
-    mg_buf_t                  more;
-    mg_buf_t                  text;
-
-    mg_buf_t                  sections[MG_SC_N];
-    mg_buf_t                  image;
-};
-
-
+static void mg_catalog_sections_free(mg_catalog_builder_t *b);
 static int mg_catalog_grow(void **array, uint32_t *size, uint32_t n,
     size_t element, mg_error_t *e);
 static int mg_catalog_provider_copy(mg_arena_t *a, mg_provider_t *to,
     const mg_provider_t *from);
+static int mg_catalog_model_render(mg_catalog_builder_t *b,
+    mg_catalog_entry_t *entry, const mg_model_t *m);
+static mg_catalog_span_t mg_catalog_span_end(const mg_buf_t *b, size_t from);
 static int mg_catalog_model_ok(const mg_model_t *m, mg_error_t *e);
 static void mg_catalog_fold(mg_buf_t *b, mg_str_t s);
 static int mg_catalog_sort(mg_catalog_builder_t *b, mg_error_t *e);
 static int mg_catalog_entry_cmp(const void *one, const void *two);
 static int mg_catalog_active_cmp(const void *one, const void *two);
 static int mg_catalog_provider_cmp(const void *one, const void *two);
+static int mg_catalog_mark_cmp(const void *one, const void *two);
 static void mg_catalog_models_write(mg_catalog_builder_t *b);
+static void mg_catalog_marks_write(const mg_catalog_builder_t *b,
+    mg_str_t model, mg_buf_t *more);
+static int mg_catalog_columns_write(mg_catalog_builder_t *b,
+    mg_sc_meta_t *meta, mg_error_t *e);
 static void mg_catalog_providers_write(mg_catalog_builder_t *b);
 static uint32_t mg_catalog_run_find(const mg_catalog_builder_t *b,
     mg_str_t provider, uint32_t *n);
 static void mg_catalog_count(const mg_catalog_builder_t *b, uint32_t first,
     uint32_t n, mg_provider_t *p);
-static int mg_catalog_bodies_write(mg_catalog_builder_t *b,
-    mg_sc_meta_t *meta, mg_error_t *e);
-static void mg_catalog_first_page(const mg_catalog_builder_t *b,
-    mg_buf_t *body);
-static void mg_catalog_provider_list(const mg_catalog_builder_t *b,
-    mg_buf_t *body);
 
 
 mg_catalog_builder_t *
@@ -110,14 +63,17 @@ mg_catalog_builder_create(uint64_t generation)
     mg_buf_init(&b->items, MG_SNAP_SIZE_MAX);
     mg_buf_init(&b->more, MG_SNAP_SIZE_MAX);
     mg_buf_init(&b->text, MG_SNAP_SIZE_MAX);
+    mg_buf_init(&b->api, MG_SNAP_SIZE_MAX);
     mg_buf_init(&b->image, MG_SNAP_SIZE_MAX);
 
     for (i = 0; i < MG_SC_N; i++) {
         mg_buf_init(&b->sections[i], MG_SNAP_SIZE_MAX);
     }
 
-    b->arena = mg_arena_create(0);
-    if (b->arena == NULL) {
+    b->arena = mg_arena_create(MG_SNAP_SIZE_MAX);
+    b->scratch = mg_arena_create(0);
+
+    if (b->arena == NULL || b->scratch == NULL) {
         mg_catalog_builder_destroy(b);
         return NULL;
     }
@@ -129,26 +85,37 @@ mg_catalog_builder_create(uint64_t generation)
 void
 mg_catalog_builder_destroy(mg_catalog_builder_t *b)
 {
-    unsigned  i;
-
     if (b == NULL) {
         return;
     }
 
-    for (i = 0; i < MG_SC_N; i++) {
-        mg_buf_free(&b->sections[i]);
-    }
+    mg_catalog_sections_free(b);
 
     mg_buf_free(&b->image);
     mg_buf_free(&b->text);
     mg_buf_free(&b->more);
     mg_buf_free(&b->items);
 
+    mg_arena_destroy(b->scratch);
     mg_arena_destroy(b->arena);
 
+    free(b->marks);
     free(b->providers);
     free(b->entries);
     free(b);
+}
+
+
+static void
+mg_catalog_sections_free(mg_catalog_builder_t *b)
+{
+    unsigned  i;
+
+    for (i = 0; i < MG_SC_N; i++) {
+        mg_buf_free(&b->sections[i]);
+    }
+
+    mg_buf_free(&b->api);
 }
 
 
@@ -210,7 +177,7 @@ mg_catalog_grow(void **array, uint32_t *size, uint32_t n, size_t element,
 }
 
 
-/* Only what the list shows: neither keys nor headers get near the file. */
+/* Only what is shown to anybody: neither keys nor headers get near the file. */
 
 static int
 mg_catalog_provider_copy(mg_arena_t *a, mg_provider_t *to,
@@ -224,6 +191,9 @@ mg_catalog_provider_copy(mg_arena_t *a, mg_provider_t *to,
         offsetof(mg_provider_t, protocol),
         offsetof(mg_provider_t, base_url),
         offsetof(mg_provider_t, doc),
+        offsetof(mg_provider_t, npm),
+        offsetof(mg_provider_t, env),
+        offsetof(mg_provider_t, extra),
         offsetof(mg_provider_t, source),
         offsetof(mg_provider_t, key_hint)
     };
@@ -233,8 +203,6 @@ mg_catalog_provider_copy(mg_arena_t *a, mg_provider_t *to,
 
     *to = *from;
     to->org_id = mg_str_null;
-    to->npm = mg_str_null;
-    to->env = mg_str_null;
     to->headers = mg_str_null;
     to->key_sealed = mg_str_null;
 
@@ -262,11 +230,16 @@ mg_catalog_builder_model(mg_catalog_builder_t *b, const mg_model_t *m,
     mg_error_t *e)
 {
     void                *array;
-    unsigned             i;
     mg_catalog_entry_t  *entry;
 
     if (mg_catalog_model_ok(m, e) != MG_OK) {
         return MG_ERROR;
+    }
+
+    if (m->active == 1 && b->n_active == MG_SC_ACTIVE_MAX) {
+        return mg_error_set(e, MG_E_TOO_LARGE, NULL,
+                            "the catalog has more than %u active models; "
+                            "deactivate some", MG_SC_ACTIVE_MAX);
     }
 
     array = b->entries;
@@ -280,48 +253,104 @@ mg_catalog_builder_model(mg_catalog_builder_t *b, const mg_model_t *m,
 
     b->entries = array;
     entry = &b->entries[b->n_entries];
-    memset(entry, 0, sizeof(mg_catalog_entry_t));
 
-    entry->id = mg_arena_dup(b->arena, m->id);
-    entry->active = (m->active == 1);
-    entry->key = (mg_sc_key_t) m->type;
-
-    if (mg_str_eq(m->health, mg_str("available"))) {
-        entry->health = MG_HEALTH_AVAILABLE;
-
-    } else if (mg_str_eq(m->health, mg_str("unavailable"))) {
-        entry->health = MG_HEALTH_UNAVAILABLE;
-    }
-
-    for (i = 0; i < MG_CAP_N; i++) {
-        if (m->caps[i] == 1) {
-            entry->key |= (mg_sc_key_t) mg_sc_key_cap(i);
-        }
-    }
-
-    entry->item.off = b->items.len;
-    mg_render_model(&b->items, m);
-    mg_buf_char(&b->items, ',');
-    entry->item.len = b->items.len - entry->item.off;
-
-    entry->more.off = b->more.len;
-    mg_render_model_more(&b->more, m);
-    entry->more.len = b->more.len - entry->more.off;
-
-    entry->text.off = b->text.len;
-    mg_catalog_fold(&b->text, m->id);
-    mg_catalog_fold(&b->text, m->name);
-    mg_catalog_fold(&b->text, m->family);
-    entry->text.len = b->text.len - entry->text.off;
-
-    if (entry->id.data == NULL || b->items.failed || b->more.failed
-        || b->text.failed)
-    {
+    if (mg_catalog_model_render(b, entry, m) != MG_OK) {
         return mg_error_set(e, MG_E_INTERNAL, NULL, "out of memory");
     }
 
     b->n_entries++;
     b->n_active += entry->active;
+
+    return MG_OK;
+}
+
+
+static int
+mg_catalog_model_render(mg_catalog_builder_t *b, mg_catalog_entry_t *entry,
+    const mg_model_t *m)
+{
+    size_t  from;
+
+    memset(entry, 0, sizeof(mg_catalog_entry_t));
+
+    entry->id = mg_arena_dup(b->arena, m->id);
+    entry->active = (m->active == 1);
+    mg_sc_row_fill(&entry->row, m);
+
+    from = b->items.len;
+    mg_render_model(&b->items, m);
+    mg_buf_char(&b->items, ',');
+    entry->item = mg_catalog_span_end(&b->items, from);
+
+    from = b->more.len;
+    mg_render_model_more(&b->more, m);
+    entry->more = mg_catalog_span_end(&b->more, from);
+
+    if (entry->active) {
+        from = b->text.len;
+        mg_catalog_fold(&b->text, m->id);
+        mg_catalog_fold(&b->text, m->name);
+        mg_catalog_fold(&b->text, m->family);
+        entry->text = mg_catalog_span_end(&b->text, from);
+
+        from = b->api.len;
+        mg_api_json_model(&b->api, m, b->scratch);
+        entry->api = mg_catalog_span_end(&b->api, from);
+    }
+
+    return (entry->id.data == NULL || b->items.failed || b->more.failed
+            || b->text.failed || b->api.failed)
+           ? MG_ERROR : MG_OK;
+}
+
+
+static mg_catalog_span_t
+mg_catalog_span_end(const mg_buf_t *b, size_t from)
+{
+    return (mg_catalog_span_t) { from, b->len - from };
+}
+
+
+int
+mg_catalog_builder_benchmark(mg_catalog_builder_t *b,
+    const mg_benchmark_t *r, mg_error_t *e)
+{
+    void               *array;
+    mg_buf_t            json;
+    mg_catalog_mark_t  *mark;
+
+    array = b->marks;
+
+    if (mg_catalog_grow(&array, &b->marks_size, b->n_marks,
+                        sizeof(mg_catalog_mark_t), e)
+        != MG_OK)
+    {
+        return MG_ERROR;
+    }
+
+    b->marks = array;
+    mark = &b->marks[b->n_marks];
+
+    mg_buf_init(&json, 0);
+    mg_render_benchmark(&json, r);
+
+    mark->model = mg_arena_dup(b->arena, r->model_id);
+    mark->date = r->date.data ? mg_arena_dup(b->arena, r->date)
+                              : mg_str("");
+    mark->name = r->name.data ? mg_arena_dup(b->arena, r->name)
+                              : mg_str("");
+    mark->json = json.failed ? mg_str_null
+                             : mg_arena_dup(b->arena, mg_buf_view(&json));
+
+    mg_buf_free(&json);
+
+    if (mark->model.data == NULL || mark->date.data == NULL
+        || mark->name.data == NULL || mark->json.data == NULL)
+    {
+        return mg_error_set(e, MG_E_INTERNAL, NULL, "out of memory");
+    }
+
+    b->n_marks++;
 
     return MG_OK;
 }
@@ -359,18 +388,14 @@ mg_catalog_model_ok(const mg_model_t *m, mg_error_t *e)
 static void
 mg_catalog_fold(mg_buf_t *b, mg_str_t s)
 {
-    char    *p;
-    size_t   i;
+    char  *p;
 
     p = mg_buf_reserve(b, s.len + 1);
     if (p == NULL) {
         return;
     }
 
-    for (i = 0; i < s.len; i++) {
-        p[i] = (char) mg_sc_fold((unsigned char) s.data[i]);
-    }
-
+    mg_sc_fold(p, s);
     p[s.len] = '\n';
     b->len += s.len + 1;
 }
@@ -380,29 +405,50 @@ int
 mg_catalog_builder_finish(mg_catalog_builder_t *b, mg_str_t *image,
     mg_error_t *e)
 {
-    unsigned      i;
-    mg_sc_meta_t  meta;
-
-    for (i = 0; i < MG_SC_N; i++) {
-        b->sections[i].len = 0;
-    }
+    int                  rc;
+    unsigned             i;
+    mg_sc_meta_t         meta;
+    mg_catalog_bodies_t  bodies;
 
     if (mg_catalog_sort(b, e) != MG_OK) {
         return MG_ERROR;
     }
 
+    memset(&meta, 0, sizeof(mg_sc_meta_t));
+
     mg_catalog_models_write(b);
     mg_catalog_providers_write(b);
 
-    memset(&meta, 0, sizeof(mg_sc_meta_t));
+    /* as large as the file together: nobody needs them any more */
+
+    mg_buf_free(&b->items);
+    mg_buf_free(&b->more);
+    mg_buf_free(&b->text);
+
+    for (i = 0; i < MG_SC_N; i++) {
+        if (b->sections[i].failed) {
+            return mg_error_set(e, MG_E_INTERNAL, NULL, "out of memory");
+        }
+    }
+
+    (void) mg_catalog_bodies_begin(&bodies, b, &meta);
+
+    rc = mg_sc_index_write(b->sections, b->n_active, e);
+
+    if (rc == MG_OK) {
+        rc = mg_catalog_columns_write(b, &meta, e);
+    }
+
+    if (mg_catalog_bodies_end(&bodies, rc == MG_OK ? e : NULL) != MG_OK
+        || rc != MG_OK)
+    {
+        return MG_ERROR;
+    }
+
     meta.n_models = b->n_entries;
     meta.n_active = b->n_active;
     meta.n_providers = b->n_providers;
     meta.page_limit = MG_CATALOG_PAGE_LIMIT;
-
-    if (mg_catalog_bodies_write(b, &meta, e) != MG_OK) {
-        return MG_ERROR;
-    }
 
     mg_buf_add(&b->sections[MG_SC_META], &meta, sizeof(mg_sc_meta_t));
 
@@ -413,6 +459,7 @@ mg_catalog_builder_finish(mg_catalog_builder_t *b, mg_str_t *image,
         return MG_ERROR;
     }
 
+    mg_catalog_sections_free(b);
     *image = mg_buf_view(&b->image);
 
     return MG_OK;
@@ -457,7 +504,34 @@ mg_catalog_sort(mg_catalog_builder_t *b, mg_error_t *e)
               mg_catalog_active_cmp);
     }
 
+    if (b->n_marks > 1) {
+        qsort(b->marks, b->n_marks, sizeof(mg_catalog_mark_t),
+              mg_catalog_mark_cmp);
+    }
+
     return MG_OK;
+}
+
+
+/* A model's together, the newest first, those without a date last. */
+
+static int
+mg_catalog_mark_cmp(const void *one, const void *two)
+{
+    int                       rc;
+    const mg_catalog_mark_t  *a = one, *b = two;
+
+    rc = mg_str_cmp(a->model, b->model);
+
+    if (rc == 0) {
+        rc = mg_str_cmp(b->date, a->date);
+    }
+
+    if (rc == 0) {
+        rc = mg_str_cmp(a->name, b->name);
+    }
+
+    return rc ? rc : mg_str_cmp(a->json, b->json);
 }
 
 
@@ -506,32 +580,98 @@ mg_catalog_models_write(mg_catalog_builder_t *b)
         m.id = (uint32_t) s[MG_SC_IDS].len;
         m.item = (uint32_t) s[MG_SC_ITEMS].len;
         m.more = (uint32_t) s[MG_SC_MORE].len;
+        m.marks = m.more;
         at = (uint32_t) s[MG_SC_TEXT].len;
-
-        mg_buf_add(&s[MG_SC_MODELS], &m, sizeof(mg_sc_model_t));
 
         if (i <= b->n_active) {
             mg_buf_add(&s[MG_SC_TEXTS], &at, sizeof(uint32_t));
         }
 
         if (i == b->n_entries) {
+            mg_buf_add(&s[MG_SC_MODELS], &m, sizeof(mg_sc_model_t));
             break;
         }
 
         entry = &b->entries[i];
 
-        mg_buf_add(&s[MG_SC_KEYS], &entry->key, sizeof(mg_sc_key_t));
         mg_buf_str(&s[MG_SC_IDS], entry->id);
         mg_buf_add(&s[MG_SC_ITEMS], b->items.data + entry->item.off,
                    entry->item.len);
         mg_buf_add(&s[MG_SC_MORE], b->more.data + entry->more.off,
                    entry->more.len);
 
+        mg_buf_z(&s[MG_SC_MORE], ",\"benchmarks\":");
+        m.marks = (uint32_t) s[MG_SC_MORE].len;
+        mg_catalog_marks_write(b, entry->id, &s[MG_SC_MORE]);
+        mg_buf_add(&s[MG_SC_MODELS], &m, sizeof(mg_sc_model_t));
+
         if (entry->active) {
             mg_buf_add(&s[MG_SC_TEXT], b->text.data + entry->text.off,
                        entry->text.len);
         }
     }
+}
+
+
+static void
+mg_catalog_marks_write(const mg_catalog_builder_t *b, mg_str_t model,
+    mg_buf_t *more)
+{
+    uint32_t  i, low, high, middle;
+
+    low = 0;
+    high = b->n_marks;
+
+    while (low < high) {
+        middle = low + (high - low) / 2;
+
+        if (mg_str_cmp(b->marks[middle].model, model) < 0) {
+            low = middle + 1;
+
+        } else {
+            high = middle;
+        }
+    }
+
+    mg_buf_char(more, '[');
+
+    for (i = low; i < b->n_marks; i++) {
+        if (!mg_str_eq(b->marks[i].model, model)) {
+            break;
+        }
+
+        if (i != low) {
+            mg_buf_char(more, ',');
+        }
+
+        mg_buf_str(more, b->marks[i].json);
+    }
+
+    mg_buf_char(more, ']');
+}
+
+
+static int
+mg_catalog_columns_write(mg_catalog_builder_t *b, mg_sc_meta_t *meta,
+    mg_error_t *e)
+{
+    int           rc;
+    uint32_t      i;
+    mg_sc_row_t  *rows;
+
+    rows = malloc((b->n_active + 1) * sizeof(mg_sc_row_t));
+    if (rows == NULL) {
+        return mg_error_set(e, MG_E_INTERNAL, NULL, "out of memory");
+    }
+
+    for (i = 0; i < b->n_active; i++) {
+        rows[i] = b->entries[i].row;
+    }
+
+    rc = mg_sc_columns_write(b->sections, rows, b->n_active, meta, e);
+    free(rows);
+
+    return rc;
 }
 
 
@@ -627,106 +767,15 @@ mg_catalog_count(const mg_catalog_builder_t *b, uint32_t first, uint32_t n,
     mg_provider_t *p)
 {
     uint32_t  i;
-    int64_t   seen[MG_HEALTH_N] = { 0, 0, 0 };
-
-    for (i = first; i < first + n; i++) {
-        seen[b->entries[i].health]++;
-    }
 
     p->total = n;
-    p->available = seen[MG_HEALTH_AVAILABLE];
-    p->unavailable = seen[MG_HEALTH_UNAVAILABLE];
-    p->unknown = seen[MG_HEALTH_UNKNOWN];
-}
+    p->available = 0;
+    p->unavailable = 0;
 
-
-static int
-mg_catalog_bodies_write(mg_catalog_builder_t *b, mg_sc_meta_t *meta,
-    mg_error_t *e)
-{
-    int       rc;
-    unsigned  i;
-    mg_buf_t  body, *out;
-
-    out = &b->sections[MG_SC_BODIES];
-    mg_buf_init(&body, MG_SNAP_SIZE_MAX);
-    rc = MG_OK;
-
-    for (i = 0; i < MG_CATALOG_BODY_N && rc == MG_OK; i++) {
-        body.len = 0;
-
-        if (i == MG_CATALOG_BODY_PROVIDERS) {
-            mg_catalog_provider_list(b, &body);
-
-        } else {
-            mg_catalog_first_page(b, &body);
-        }
-
-        if (body.failed) {
-            rc = mg_error_set(e, MG_E_INTERNAL, NULL, "out of memory");
-            break;
-        }
-
-        mg_buf_str(out, mg_buf_view(&body));
-        meta->bodies[2 * i + 1] = (uint32_t) out->len;
-
-        rc = mg_gzip(out, mg_buf_view(&body), MG_CATALOG_GZIP_LEVEL, e);
-        meta->bodies[2 * i + 2] = (uint32_t) out->len;
+    for (i = first; i < first + n; i++) {
+        p->available += !!(b->entries[i].row.key & MG_SC_KEY_AVAILABLE);
+        p->unavailable += !!(b->entries[i].row.key & MG_SC_KEY_UNAVAILABLE);
     }
 
-    mg_buf_free(&body);
-
-    return rc;
-}
-
-
-static void
-mg_catalog_first_page(const mg_catalog_builder_t *b, mg_buf_t *body)
-{
-    uint32_t        n;
-    mg_sc_model_t  *m;
-
-    n = b->n_active < MG_CATALOG_PAGE_LIMIT ? b->n_active
-                                            : MG_CATALOG_PAGE_LIMIT;
-
-    mg_buf_z(body, "{\"models\":[");
-
-    /* items end in a comma; the last one's is left out */
-
-    if (n != 0 && !b->sections[MG_SC_MODELS].failed) {
-        m = (mg_sc_model_t *) (void *) b->sections[MG_SC_MODELS].data;
-        mg_buf_add(body, b->sections[MG_SC_ITEMS].data, m[n].item - 1);
-    }
-
-    mg_render_list_end(body, 1, MG_CATALOG_PAGE_LIMIT, b->n_active);
-}
-
-
-/* All of them on one page. */
-
-static void
-mg_catalog_provider_list(const mg_catalog_builder_t *b, mg_buf_t *body)
-{
-    uint32_t           i;
-    mg_sc_provider_t  *p;
-
-    mg_buf_z(body, "{\"providers\":[");
-
-    if (b->sections[MG_SC_PROVIDERS].failed) {
-        return;
-    }
-
-    p = (mg_sc_provider_t *) (void *) b->sections[MG_SC_PROVIDERS].data;
-
-    for (i = 0; i < b->n_providers; i++) {
-        if (i != 0) {
-            mg_buf_char(body, ',');
-        }
-
-        mg_buf_add(body,
-                   b->sections[MG_SC_PROVIDER_ITEMS].data + p[i].item,
-                   p[i + 1].item - p[i].item);
-    }
-
-    mg_render_list_end(body, 1, b->n_providers, b->n_providers);
+    p->unknown = p->total - p->available - p->unavailable;
 }

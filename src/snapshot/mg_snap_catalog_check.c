@@ -23,18 +23,38 @@ static int mg_sc_bears(mg_str_t id, mg_str_t provider);
 static int mg_sc_object_ok(mg_str_t json);
 
 
+/* In the order of mg_sc_section_e. */
 static const uint32_t  mg_sc_elements[MG_SC_N] = {
     sizeof(mg_sc_meta_t),
-    sizeof(mg_sc_key_t),
-    sizeof(mg_sc_model_t),
+
     sizeof(uint32_t),
+    sizeof(mg_sc_modes_t),
+    sizeof(uint32_t),
+    sizeof(int64_t),
+    sizeof(int64_t),
+    sizeof(int64_t),
+    sizeof(uint32_t),
+    sizeof(uint32_t),
+    1,
+
+    sizeof(mg_sc_model_t),
     sizeof(mg_sc_provider_t),
     1,
     1,
     1,
     1,
     1,
+
+    sizeof(uint32_t),
     1,
+    sizeof(uint32_t),
+    sizeof(mg_sc_word_t),
+    1,
+    sizeof(mg_sc_gram_t),
+    sizeof(uint32_t),
+    sizeof(mg_sc_typo_t),
+    sizeof(uint32_t),
+
     1
 };
 
@@ -55,7 +75,8 @@ mg_sc_check(const mg_snap_t *s, mg_error_t *e)
         || mg_sc_offsets_check(s, e) != MG_OK
         || mg_sc_models_check(s, e) != MG_OK
         || mg_sc_texts_check(s, e) != MG_OK
-        || mg_sc_providers_check(s, e) != MG_OK)
+        || mg_sc_providers_check(s, e) != MG_OK
+        || mg_sc_index_check(s, e) != MG_OK)
     {
         return MG_ERROR;
     }
@@ -77,7 +98,7 @@ mg_sc_meta_check(const mg_snap_t *s, mg_error_t *e)
     meta = mg_sc_meta(s);
 
     if (meta->n_active > meta->n_models
-        || mg_snap_section_n(s, MG_SC_KEYS) != meta->n_models
+        || meta->n_active > MG_SC_ACTIVE_MAX
         || mg_snap_section_n(s, MG_SC_MODELS) != meta->n_models + 1ULL
         || mg_snap_section_n(s, MG_SC_TEXTS) != meta->n_active + 1ULL
         || mg_snap_section_n(s, MG_SC_PROVIDERS) != meta->n_providers + 1ULL)
@@ -115,7 +136,7 @@ mg_sc_offsets_check(const mg_snap_t *s, mg_error_t *e)
 
     for (i = 0; i < n; i++) {
         if (m[i].id > m[i + 1].id || m[i].item > m[i + 1].item
-            || m[i].more > m[i + 1].more)
+            || m[i].more > m[i].marks || m[i].marks > m[i + 1].more)
         {
             return mg_snap_damaged(s, "model", i, e);
         }
@@ -153,24 +174,23 @@ static int
 mg_sc_models_check(const mg_snap_t *s, mg_error_t *e)
 {
     uint32_t              i;
-    mg_str_t              item, more;
-    const mg_sc_key_t    *keys;
+    mg_str_t              item, more, marks;
     const mg_sc_meta_t   *meta;
     const mg_sc_model_t  *m;
 
     meta = mg_sc_meta(s);
-    keys = mg_snap_section(s, MG_SC_KEYS);
     m = mg_snap_section(s, MG_SC_MODELS);
 
     for (i = 0; i < meta->n_models; i++) {
         item = mg_sc_span(s, MG_SC_ITEMS, m[i].item, m[i + 1].item);
         more = mg_sc_span(s, MG_SC_MORE, m[i].more, m[i + 1].more);
+        marks = mg_sc_span(s, MG_SC_MORE, m[i].marks, m[i + 1].more);
 
-        if ((keys[i] & MG_SC_KEY_TYPE) >= MG_TYPE_N
-            || m[i].id == m[i + 1].id
+        if (m[i].id == m[i + 1].id
             || item.len == 0 || item.data[item.len - 1] != ','
             || !mg_sc_object_ok(mg_str_n(item.data, item.len - 1))
-            || (more.len != 0 && more.data[0] != ','))
+            || more.data[0] != ',' || marks.len < 2
+            || marks.data[0] != '[' || marks.data[marks.len - 1] != ']')
         {
             return mg_snap_damaged(s, "model", i, e);
         }

@@ -20,7 +20,7 @@
 
 #define MG_SNAP_MAGIC          0x0a0d50414e53474dULL   /* "MGSNAP\r\n" */
 #define MG_SNAP_ALIGN          64
-#define MG_SNAP_SECTIONS_MAX   16
+#define MG_SNAP_SECTIONS_MAX   32
 
 /* Offsets inside sections are 32 bits wide. */
 #define MG_SNAP_SIZE_MAX       0x7fffffffULL
@@ -62,6 +62,7 @@ struct mg_snap_s {
     const char              *base;
     size_t                   size;
     const mg_snap_header_t  *header;
+    int                      fd;           /* of the file, if mapped */
     unsigned                 mapped:1;     /* munmap() at the end */
 };
 

@@ -16,13 +16,17 @@
 
 
 #define MG_RENDER_PRICE_SCALE   9
+#define MG_RENDER_SCORE_SCALE   3
 
 
 static void mg_render_capabilities(mg_jw_t *w, const mg_model_t *m);
 static void mg_render_modalities(mg_jw_t *w, const mg_model_t *m);
 static void mg_render_limits(mg_jw_t *w, const mg_model_t *m);
 static void mg_render_pricing(mg_jw_t *w, const mg_model_t *m);
+static void mg_render_member(mg_buf_t *b, const char *key, mg_str_t json);
 static void mg_render_number(mg_jw_t *w, const char *key, int64_t n);
+static void mg_render_score(mg_jw_t *w, const char *key, int64_t score);
+static int mg_render_is_number(mg_str_t text);
 static void mg_render_time(mg_jw_t *w, const char *key, int64_t us);
 static void mg_render_hint(mg_jw_t *w, const mg_provider_t *p);
 
@@ -63,6 +67,12 @@ mg_render_model(mg_buf_t *b, const mg_model_t *m)
     mg_render_time(&w, "created_at", m->created_at);
     mg_render_time(&w, "updated_at", m->updated_at);
     mg_render_time(&w, "last_refreshed_at", m->refreshed_at);
+
+    mg_jw_str(&w, "version", m->version);
+    mg_jw_str(&w, "deprecation_date", m->deprecation_date);
+    mg_render_score(&w, "benchmark_score", m->benchmark_score);
+    mg_render_score(&w, "popularity_score", m->popularity_score);
+    mg_render_score(&w, "reliability_score", m->reliability_score);
 
     mg_jw_end_object(&w);
 }
@@ -134,19 +144,106 @@ mg_render_model_more(mg_buf_t *b, const mg_model_t *m)
 {
     mg_jw_t  w;
 
-    mg_buf_z(b, ",\"source\":{\"name\":");
-
-    if (m->source.data != NULL) {
-        mg_jw_quote(b, m->source);
-
-    } else {
-        mg_buf_z(b, "null");
-    }
-
-    mg_buf_z(b, "},\"details\":");
+    /* members of an object that is open: each brings its comma */
 
     mg_jw_init(&w, b);
-    mg_jw_raw(&w, NULL, m->extra);
+    mg_buf_z(b, ",\"source\":");
+    mg_jw_object(&w, NULL);
+    mg_jw_str(&w, "name", m->source);
+    mg_jw_end_object(&w);
+
+    mg_render_member(b, "details", m->extra);
+    mg_render_member(b, "price_tiers", m->price_tiers);
+    mg_render_member(b, "sources", m->sources);
+    mg_render_member(b, "provenance", m->provenance);
+
+    mg_buf_z(b, ",\"source_model_id\":");
+    mg_jw_init(&w, b);
+    mg_jw_str(&w, NULL, m->source_model_id);
+
+    mg_buf_z(b, ",\"description\":");
+    mg_jw_init(&w, b);
+    mg_jw_str(&w, NULL, m->description);
+}
+
+
+static void
+mg_render_member(mg_buf_t *b, const char *key, mg_str_t json)
+{
+    mg_jw_t  w;
+
+    mg_buf_z(b, ",\"");
+    mg_buf_z(b, key);
+    mg_buf_z(b, "\":");
+
+    mg_jw_init(&w, b);
+    mg_jw_raw(&w, NULL, json);
+}
+
+
+void
+mg_render_benchmark(mg_buf_t *b, const mg_benchmark_t *r)
+{
+    mg_jw_t  w;
+
+    mg_jw_init(&w, b);
+    mg_jw_object(&w, NULL);
+
+    mg_jw_str(&w, "name", r->name);
+
+    if (mg_render_is_number(r->score)) {
+        mg_jw_raw(&w, "score", r->score);
+
+    } else {
+        mg_jw_str(&w, "score", r->score);
+    }
+
+    mg_jw_str(&w, "metric", r->metric);
+    mg_jw_str(&w, "harness", r->harness);
+    mg_jw_str(&w, "variant", r->variant);
+    mg_jw_str(&w, "dataset", r->dataset);
+    mg_jw_str(&w, "version", r->version);
+    mg_jw_str(&w, "url", r->url);
+    mg_jw_str(&w, "date", r->date);
+    mg_jw_str(&w, "source", r->source);
+
+    mg_jw_end_object(&w);
+}
+
+
+/* As JSON has numbers, without an exponent. */
+
+static int
+mg_render_is_number(mg_str_t text)
+{
+    size_t  i, start;
+
+    i = (text.len != 0 && text.data[0] == '-');
+    start = i;
+
+    while (i < text.len && text.data[i] >= '0' && text.data[i] <= '9') {
+        i++;
+    }
+
+    if (i == start || (text.data[start] == '0' && i - start > 1)) {
+        return 0;
+    }
+
+    if (i == text.len) {
+        return 1;
+    }
+
+    start = i + 1;
+
+    if (text.data[i++] != '.') {
+        return 0;
+    }
+
+    while (i < text.len && text.data[i] >= '0' && text.data[i] <= '9') {
+        i++;
+    }
+
+    return i == text.len && i > start;
 }
 
 
@@ -225,6 +322,24 @@ mg_render_number(mg_jw_t *w, const char *key, int64_t n)
     }
 
     mg_jw_int(w, key, n);
+}
+
+
+/* Thousandths as a number from 0 to 100. */
+
+static void
+mg_render_score(mg_jw_t *w, const char *key, int64_t score)
+{
+    char    text[48];
+    size_t  n;
+
+    if (score == MG_UNKNOWN) {
+        mg_jw_null(w, key);
+        return;
+    }
+
+    n = mg_decimal_format(score, MG_RENDER_SCORE_SCALE, text);
+    mg_jw_raw(w, key, mg_str_n(text, n));
 }
 
 

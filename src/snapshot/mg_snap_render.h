@@ -20,6 +20,9 @@ void mg_render_model(mg_buf_t *b, const mg_model_t *m);
 /* What a single-model answer has besides: begins with a comma. */
 void mg_render_model_more(mg_buf_t *b, const mg_model_t *m);
 
+/* A result of a benchmark: {...}. */
+void mg_render_benchmark(mg_buf_t *b, const mg_benchmark_t *r);
+
 /* A provider: {...}; of its key the hint alone. */
 void mg_render_provider(mg_buf_t *b, const mg_provider_t *p);
 

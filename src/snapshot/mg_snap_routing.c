@@ -23,10 +23,8 @@ int
 mg_routing_group(const mg_snap_t *s, mg_str_t name, const uint8_t *org_bytes,
     mg_routing_group_t *g)
 {
-    uint32_t                 i;
-    mg_uuid_t                org;
-    const mg_sr_group_t     *row;
-    const mg_split_range_t  *ranges;
+    uint32_t   i;
+    mg_uuid_t  org;
 
     if (name.len == 0 || name.len > MG_GROUP_NAME_MAX) {
         return MG_DECLINED;
@@ -46,6 +44,18 @@ mg_routing_group(const mg_snap_t *s, mg_str_t name, const uint8_t *org_bytes,
         return MG_DECLINED;
     }
 
+    mg_routing_group_at(s, i, g);
+
+    return MG_OK;
+}
+
+
+void
+mg_routing_group_at(const mg_snap_t *s, uint32_t i, mg_routing_group_t *g)
+{
+    const mg_sr_group_t     *row;
+    const mg_split_range_t  *ranges;
+
     row = mg_snap_section(s, MG_SR_GROUPS);
     row += i;
 
@@ -60,14 +70,13 @@ mg_routing_group(const mg_snap_t *s, mg_str_t name, const uint8_t *org_bytes,
     memcpy(g->org_bytes, row->org_bytes, 16);
     memcpy(g->salt, row->salt, MG_SPLIT_SALT_LEN);
 
+    g->created_at = row->created_at;
     g->status = (mg_group_status_e) row->status;
     g->strategy = (mg_strategy_e) row->strategy;
     g->n_variants = row->n_variants;
     g->first_variant = row->first_variant;
     g->n_ranges = row->n_ranges;
     g->ranges = ranges + row->first_range;
-
-    return MG_OK;
 }
 
 
@@ -132,6 +141,7 @@ mg_routing_backend(const mg_snap_t *s, uint32_t i, mg_routing_backend_t *b)
     b->host_port = mg_routing_str(s, row->host_port);
     b->path = mg_routing_str(s, row->path);
     b->key_sealed = mg_routing_str(s, row->key_sealed);
+    b->headers = mg_routing_str(s, row->headers);
 
     b->index = i;
     b->identity = row->identity;
@@ -141,6 +151,41 @@ mg_routing_backend(const mg_snap_t *s, uint32_t i, mg_routing_backend_t *b)
     b->n_addrs = row->n_addrs;
     b->addrs = addrs + row->first_addr;
     b->addr_lens = lens + row->first_addr;
+}
+
+
+int
+mg_routing_header(mg_str_t *headers, mg_str_t *name, mg_str_t *value)
+{
+    const char  *p, *colon, *end, *last;
+
+    p = headers->data;
+    last = p + headers->len;
+
+    if (headers->len == 0) {
+        return 0;
+    }
+
+    end = memchr(p, '\n', headers->len);
+    end = end ? end : last;
+
+    *headers = mg_str_n(end, (size_t) (last - end));
+
+    if (headers->len) {
+        headers->data++;
+        headers->len--;
+    }
+
+    colon = memchr(p, ':', (size_t) (end - p));
+
+    if (colon == NULL || colon == p || end - colon < 2) {
+        return 0;
+    }
+
+    *name = mg_str_n(p, (size_t) (colon - p));
+    *value = mg_str_n(colon + 2, (size_t) (end - colon - 2));
+
+    return 1;
 }
 
 

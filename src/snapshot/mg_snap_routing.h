@@ -42,10 +42,11 @@ mg_routing_builder_t *mg_routing_builder_create(uint64_t generation);
 void mg_routing_builder_destroy(mg_routing_builder_t *b);
 
 /*
- * A provider that members use: base_url, protocol, key_sealed and timeouts
- * are read.  Its name is resolved here (blocking).  A name that does not
- * resolve or a URL that does not parse makes a backend without addresses,
- * counted in *unresolved, no error.  A provider without base_url is kept
+ * A provider that members use: base_url, protocol, key_sealed, headers and
+ * timeouts are read; a header that may not be sent is left out.  Its name is
+ * resolved here (blocking).  A name that does not resolve or a URL that does
+ * not parse makes a backend without addresses, counted in *unresolved, no
+ * error.  A provider without base_url is kept
  * too (no addresses).
  */
 int mg_routing_builder_provider(mg_routing_builder_t *b,
@@ -71,6 +72,8 @@ typedef struct {
     mg_str_t                 host_port;      /* for the Host header */
     mg_str_t                 path;           /* base path, no final slash */
     mg_str_t                 key_sealed;     /* {NULL,0}: no key */
+    mg_str_t                 headers;        /* "Name: value\n" ..., for
+                                                mg_routing_header() */
     uint32_t                 index;          /* 0.. among the backends */
     uint64_t                 identity;       /* hash of scheme, host, port:
                                                 key of kept connections */
@@ -99,6 +102,7 @@ typedef struct {
     uint8_t                  id_bytes[16];
     uint8_t                  org_bytes[16];
     uint8_t                  salt[MG_SPLIT_SALT_LEN];
+    int64_t                  created_at;     /* us since 1970 */
     mg_group_status_e        status;
     mg_strategy_e            strategy;
     uint32_t                 n_variants;
@@ -132,6 +136,12 @@ uint32_t mg_routing_backends(const mg_snap_t *s);
 void mg_routing_backend(const mg_snap_t *s, uint32_t i,
     mg_routing_backend_t *b);
 
+/*
+ * The next header of a backend: *headers starts as the member and moves on.
+ * 1 with name and value, 0 at the end.
+ */
+int mg_routing_header(mg_str_t *headers, mg_str_t *name, mg_str_t *value);
+
 int mg_routing_token(const mg_snap_t *s, const uint8_t sha256[32],
     mg_routing_token_t *t);
 
@@ -139,6 +149,13 @@ int mg_routing_token(const mg_snap_t *s, const uint8_t sha256[32],
 void mg_routing_models(const mg_snap_t *s, int gzip, mg_str_t *body);
 
 uint32_t mg_routing_groups(const mg_snap_t *s);
+
+/*
+ * The same groups by place, an organisation's together and by name; i: below
+ * mg_routing_groups().
+ */
+void mg_routing_group_at(const mg_snap_t *s, uint32_t i,
+    mg_routing_group_t *g);
 
 
 #endif /* MG_SNAP_ROUTING_H */

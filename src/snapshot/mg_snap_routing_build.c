@@ -11,9 +11,11 @@
  * memory is the builder's.
  */
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/mg_hash.h"
+#include "base/mg_json.h"
 #include "base/mg_uri.h"
 #include "snapshot/mg_snap_routing_build.h"
 
@@ -21,6 +23,7 @@
 static void *mg_routing_row_add(mg_routing_builder_t *b,
     mg_routing_rows_t *rows, size_t size, mg_error_t *e);
 static void mg_routing_dup(mg_routing_builder_t *b, mg_str_t *s);
+static mg_str_t mg_routing_headers(mg_routing_builder_t *b, mg_str_t json);
 static int64_t mg_routing_timeout(int64_t ms);
 static int mg_routing_source_resolve(mg_routing_source_t *source,
     mg_str_t base_url);
@@ -166,6 +169,7 @@ mg_routing_builder_provider(mg_routing_builder_t *b, const mg_provider_t *p,
         return mg_error_set(e, MG_E_INTERNAL, NULL, "out of memory");
     }
 
+    copy->headers = mg_routing_headers(b, p->headers);
     copy->connect_timeout_ms = mg_routing_timeout(p->connect_timeout_ms);
     copy->read_timeout_ms = mg_routing_timeout(p->read_timeout_ms);
 
@@ -176,6 +180,52 @@ mg_routing_builder_provider(mg_routing_builder_t *b, const mg_provider_t *p,
     }
 
     return MG_OK;
+}
+
+
+/*
+ * {"Name": "value", ...} as "Name: value\n" lines.  What may not be sent
+ * can only come from SQL, past the checks of the API, and is left out.
+ */
+
+static mg_str_t
+mg_routing_headers(mg_routing_builder_t *b, mg_str_t json)
+{
+    char             *p, *line;
+    size_t            len;
+    unsigned          n;
+    mg_error_t        e;
+    const mg_json_t  *doc, *m;
+
+    doc = json.len ? mg_json_parse(b->arena, json, NULL, &e) : NULL;
+
+    if (doc == NULL || doc->type != MG_JSON_OBJECT) {
+        return mg_str_null;
+    }
+
+    for (len = 0, m = doc->child; m; m = m->next) {
+        len += m->key.len + m->str.len + sizeof(": \n") - 1;
+    }
+
+    line = mg_arena_alloc(b->arena, len + 1);
+    p = line;
+
+    for (n = 0, m = doc->child;
+         line && m && n < MG_PROVIDER_HEADERS_MAX;
+         m = m->next)
+    {
+        if (m->type != MG_JSON_STRING
+            || !mg_provider_header_ok(m->key, m->str))
+        {
+            continue;
+        }
+
+        p += sprintf(p, "%.*s: %.*s\n", MG_STR_ARG(m->key),
+                     MG_STR_ARG(m->str));
+        n++;
+    }
+
+    return n ? mg_str_n(line, (size_t) (p - line)) : mg_str_null;
 }
 
 

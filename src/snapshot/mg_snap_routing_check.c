@@ -200,6 +200,7 @@ mg_sr_backends_check(const mg_snap_t *s, mg_error_t *e)
             || !mg_snap_ref_ok(b->host_port, strings)
             || !mg_snap_ref_ok(b->path, strings)
             || !mg_snap_ref_ok(b->key_sealed, strings)
+            || !mg_snap_ref_ok(b->headers, strings)
             || !mg_sr_timeout_ok(b->connect_timeout_ms)
             || !mg_sr_timeout_ok(b->read_timeout_ms)
             || b->n_addrs > MG_BACKEND_ADDRS_MAX

@@ -48,6 +48,7 @@ typedef struct {
 
 
 typedef struct {
+    int64_t          created_at;     /* us since 1970 */
     mg_snap_ref_t    id;
     mg_snap_ref_t    org_id;
     mg_snap_ref_t    name;
@@ -86,6 +87,7 @@ typedef struct {
     mg_snap_ref_t    host_port;
     mg_snap_ref_t    path;
     mg_snap_ref_t    key_sealed;
+    mg_snap_ref_t    headers;
     uint32_t         first_addr;
     uint32_t         n_addrs;
 } mg_sr_backend_t;

@@ -216,6 +216,7 @@ mg_routing_backends_write(mg_routing_builder_t *b)
         row.host_port = mg_snap_ref_add(strings, from->host_port);
         row.path = mg_snap_ref_add(strings, from->path);
         row.key_sealed = mg_snap_ref_add(strings, from->provider.key_sealed);
+        row.headers = mg_snap_ref_add(strings, from->provider.headers);
 
         row.first_addr = (uint32_t) (s[MG_SR_ADDR_LENS].len
                                      / sizeof(uint32_t));
@@ -264,6 +265,7 @@ mg_routing_groups_write(mg_routing_builder_t *b, mg_error_t *e)
         row.name = mg_snap_ref_add(strings, g->name);
         row.table = mg_snap_ref_add(strings, g->inference_table);
 
+        row.created_at = g->created_at;
         row.status = g->status;
         row.strategy = g->strategy;
 

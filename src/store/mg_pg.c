@@ -315,6 +315,16 @@ mg_pg_lost(mg_pg_t *c)
 }
 
 
+void
+mg_pg_took(const mg_pg_t *c, int64_t since_us)
+{
+    if (c->pool->options.durations) {
+        mg_histogram_add(c->pool->options.durations,
+                         mg_mono_us() - since_us);
+    }
+}
+
+
 int
 mg_pg_patience(const mg_pg_t *c)
 {

@@ -18,6 +18,7 @@
 #include "base/mg_buf.h"
 #include "base/mg_error.h"
 #include "base/mg_time.h"
+#include "model/mg_histogram.h"
 
 
 typedef struct mg_pg_pool_s  mg_pg_pool_t;
@@ -30,6 +31,7 @@ typedef struct {
     unsigned     max;                   /* connections; 0: 8 */
     unsigned     connect_timeout_s;     /* 0: 3 */
     unsigned     statement_timeout_ms;  /* 0: 10,000 */
+    mg_histogram_t  *durations;         /* of statements; NULL: not kept */
 } mg_pg_options_t;
 
 
@@ -96,6 +98,14 @@ int mg_pg_exec(mg_pg_t *c, const char *sql, const mg_pg_params_t *p,
 /* Text that is made at run time (quoted identifiers); never prepared. */
 int mg_pg_exec_dynamic(mg_pg_t *c, const char *sql, const mg_pg_params_t *p,
     mg_pg_rows_t **rows, mg_error_t *e);
+
+/*
+ * The same in two halves, so that the database works on the next answer
+ * while the last one is read: every ask is followed by its answer before
+ * anything else is asked, even if that is no longer wanted.
+ */
+int mg_pg_ask(mg_pg_t *c, const char *sql, mg_error_t *e);
+int mg_pg_answer(mg_pg_t *c, mg_pg_rows_t **rows, mg_error_t *e);
 
 const char *mg_pg_sqlstate(const mg_pg_t *c);
 

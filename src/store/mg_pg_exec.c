@@ -22,6 +22,8 @@ typedef struct {
 } mg_pg_kind_t;
 
 
+static int mg_pg_run(mg_pg_t *c, const char *sql, int prepared,
+    const mg_pg_params_t *p, mg_pg_rows_t **rows, mg_error_t *e);
 static int mg_pg_send(mg_pg_t *c, const char *sql, int prepared,
     const mg_pg_params_t *p, mg_error_t *e);
 static int mg_pg_prepare(mg_pg_t *c, const char *sql, char *name,
@@ -59,11 +61,7 @@ int
 mg_pg_exec(mg_pg_t *c, const char *sql, const mg_pg_params_t *p,
     mg_pg_rows_t **rows, mg_error_t *e)
 {
-    if (mg_pg_send(c, sql, 1, p, e) != MG_OK) {
-        return MG_ERROR;
-    }
-
-    return mg_pg_collect(c, rows, e);
+    return mg_pg_run(c, sql, 1, p, rows, e);
 }
 
 
@@ -71,11 +69,49 @@ int
 mg_pg_exec_dynamic(mg_pg_t *c, const char *sql, const mg_pg_params_t *p,
     mg_pg_rows_t **rows, mg_error_t *e)
 {
-    if (mg_pg_send(c, sql, 0, p, e) != MG_OK) {
-        return MG_ERROR;
+    return mg_pg_run(c, sql, 0, p, rows, e);
+}
+
+
+static int
+mg_pg_run(mg_pg_t *c, const char *sql, int prepared, const mg_pg_params_t *p,
+    mg_pg_rows_t **rows, mg_error_t *e)
+{
+    int      rc;
+    int64_t  begun;
+
+    begun = mg_mono_us();
+
+    rc = mg_pg_send(c, sql, prepared, p, e);
+
+    if (rc == MG_OK) {
+        rc = mg_pg_collect(c, rows, e);
     }
 
-    return mg_pg_collect(c, rows, e);
+    mg_pg_took(c, begun);
+
+    return rc;
+}
+
+
+int
+mg_pg_ask(mg_pg_t *c, const char *sql, mg_error_t *e)
+{
+    return mg_pg_send(c, sql, 0, NULL, e);
+}
+
+
+int
+mg_pg_answer(mg_pg_t *c, mg_pg_rows_t **rows, mg_error_t *e)
+{
+    int      rc;
+    int64_t  begun;
+
+    begun = mg_mono_us();
+    rc = mg_pg_collect(c, rows, e);
+    mg_pg_took(c, begun);
+
+    return rc;
 }
 
 

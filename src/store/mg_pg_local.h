@@ -49,6 +49,9 @@ PGconn *mg_pg_connect(const mg_pg_options_t *o, mg_error_t *e);
 /* Milliseconds that an answer may take, of the pool's options. */
 int mg_pg_patience(const mg_pg_t *c);
 
+/* A statement has taken from then (mg_mono_us()) until now. */
+void mg_pg_took(const mg_pg_t *c, int64_t since_us);
+
 /* The connection is of no use any more; the pool rests for a second. */
 void mg_pg_lost(mg_pg_t *c);
 

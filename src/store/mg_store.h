@@ -46,6 +46,13 @@ typedef struct {
 int mg_store_generations(mg_pg_t *c, mg_generations_t *g, mg_error_t *e);
 
 /*
+ * Raises both, in a transaction of its own: every node builds anew.  What
+ * they were and what they are.
+ */
+int mg_store_generations_raise(mg_pg_t *c, mg_generations_t *before,
+    mg_generations_t *after, mg_error_t *e);
+
+/*
  * Reads everything into the builder within one REPEATABLE READ transaction
  * of its own and returns the generation that it saw.
  */
@@ -59,18 +66,36 @@ int mg_store_routing_read(mg_pg_t *c, mg_routing_builder_t **b,
 
 typedef struct {
     int64_t    added, changed, removed, unchanged, failed;
-    int64_t    providers, models;
+    int64_t    held;          /* removals that were not believed */
+    int64_t    providers, models, benchmarks;
     int64_t    bytes;
 } mg_sync_counts_t;
+
+/* What a sync is about, and what its source may do. */
+typedef struct {
+    mg_str_t   source;        /* "models.dev", "openai", ... */
+    mg_str_t   provider;      /* the list of this one; {NULL, 0}: all */
+    mg_rank_e  rank;
+    unsigned   creates:1;     /* unknown models are added */
+    unsigned   authority:1;   /* models that it lists no longer have gone */
+    unsigned   force:1;       /* a list that shrinks is believed */
+    unsigned   labs:1;        /* its ids are "lab/model", whoever serves it:
+                                 each stands for all of the catalog's models
+                                 of that name */
+    unsigned   shrink;        /* removals of more than so many percent of a
+                                 provider are held; 0: 20 */
+    mg_str_t   etag;          /* of the document, for the history */
+} mg_sync_scope_t;
 
 typedef struct mg_store_sync_s  mg_store_sync_t;
 
 /*
- * Takes the advisory lock of the source (MG_E_CONFLICT if another sync of
- * it runs) and makes the staging tables.  No transaction is open while the
- * source is read; c is in use until the commit or the abort.
+ * Takes the advisory lock of source and provider (MG_E_CONFLICT if another
+ * sync of them runs) and makes the staging tables.  No transaction is open
+ * while the source is read; c is in use until the commit or the abort.  The
+ * strings of scope live as long.
  */
-mg_store_sync_t *mg_store_sync_begin(mg_pg_t *c, const char *source,
+mg_store_sync_t *mg_store_sync_begin(mg_pg_t *c, const mg_sync_scope_t *scope,
     mg_error_t *e);
 
 /*
@@ -81,30 +106,78 @@ int mg_store_sync_provider(mg_store_sync_t *s, const mg_provider_t *p,
     mg_error_t *e);
 int mg_store_sync_model(mg_store_sync_t *s, const mg_model_t *m,
     mg_error_t *e);
+int mg_store_sync_benchmark(mg_store_sync_t *s, const mg_benchmark_t *b,
+    mg_error_t *e);
 
 /*
- * Compares, upserts what differs, marks vanished models of this source
- * inactive if complete != 0, never touches what was set by hand, writes
- * models_refresh_history, commits.  Frees s in every case.  counts->bytes
- * and counts->failed (entries that never came here) are the caller's, the
- * latter is added to; the others are set.
+ * Compares with what this source said before, keeps what it says now, merges
+ * field by field with what the others say, marks what it lists no longer
+ * inactive if complete != 0 and the scope has authority (but holds removals
+ * beyond the shrink limit), never touches what was set by hand, writes
+ * models_refresh_history with counts by field, commits.  Frees s in every
+ * case.  counts->bytes and counts->failed (entries that never came here) are
+ * the caller's, the latter is added to; the others are set.
  */
 int mg_store_sync_commit(mg_store_sync_t *s, int complete, int64_t started_at,
     mg_sync_counts_t *counts, mg_error_t *e);
 
-/* Rolls back and writes a history row with the error.  Frees s. */
+/*
+ * The document's etag, when it is known only after the first bytes; lives as
+ * long as s.
+ */
+void mg_store_sync_etag(mg_store_sync_t *s, mg_str_t etag);
+
+/*
+ * Rolls back and writes a history row with the error; error NULL: without
+ * one, for a job that was handed over.  Frees s.
+ */
 void mg_store_sync_abort(mg_store_sync_t *s, int64_t started_at,
     const mg_sync_counts_t *counts, const char *error);
 
+/*
+ * A row for a source that was asked and had nothing new (304): status
+ * "unchanged".  Confirms what it said before (last_synced_at).
+ */
+int mg_store_sync_unchanged(mg_pg_t *c, const mg_sync_scope_t *scope,
+    int64_t started_at, mg_error_t *e);
+
 typedef struct {
-    mg_str_t          id, source, status, error;
+    mg_str_t          id, source, provider, status, error, etag;
+    mg_str_t          fields;      /* JSON object: {column: rows changed} */
     mg_sync_counts_t  counts;
     int64_t           started_at, completed_at;
 } mg_sync_history_t;
 
-/* Newest first; *rows is an array of *n in the arena. */
-int mg_store_sync_history(mg_pg_t *c, unsigned limit, mg_arena_t *a,
-    mg_sync_history_t **rows, unsigned *n, mg_error_t *e);
+/*
+ * Newest first; *rows is an array of *n in the arena.  source, provider:
+ * {NULL, 0}: any.
+ */
+int mg_store_sync_history(mg_pg_t *c, mg_str_t source, mg_str_t provider,
+    unsigned limit, mg_arena_t *a, mg_sync_history_t **rows, unsigned *n,
+    mg_error_t *e);
+
+/*
+ * Retention: history older than history_days goes, and models that have been
+ * inactive by their source for gone_days are removed unless a group has them
+ * as a member or anything was set by hand; *removed gets their number.
+ */
+int mg_store_catalog_retain(mg_pg_t *c, unsigned history_days,
+    unsigned gone_days, int64_t *removed, mg_error_t *e);
+
+
+/* -- benchmarks (mg_store_benchmark.c) -- */
+
+/* All of a model, newest first.  An unknown model: *n is 0. */
+int mg_store_benchmarks(mg_pg_t *c, mg_str_t org_id, mg_str_t model,
+    mg_arena_t *a, mg_benchmark_t **rows, unsigned *n, mg_error_t *e);
+
+/*
+ * By hand (source "manual", whatever b says).  Upsert: results of one model
+ * are the same if name, metric, variant, harness, dataset and version are.
+ * MG_E_NOT_FOUND if there is no such model.
+ */
+int mg_store_benchmark_put(mg_pg_t *c, const mg_actor_t *who,
+    const mg_benchmark_t *b, mg_error_t *e);
 
 
 /* -- providers, models by hand (mg_store_catalog.c) -- */
@@ -124,6 +197,18 @@ int mg_store_provider_delete(mg_pg_t *c, const mg_actor_t *who, mg_str_t id,
 /* MG_E_NOT_FOUND; with the sealed key (the caller decides who sees it). */
 int mg_store_provider_get(mg_pg_t *c, mg_str_t org_id, mg_str_t id,
     mg_arena_t *a, mg_provider_t *p, mg_error_t *e);
+
+/*
+ * Providers that can be asked for their own lists and are worth it: active,
+ * with a base URL, made by hand or with a key (mg_store_lister.c).
+ */
+typedef struct {
+    mg_str_t   id;
+    mg_str_t   protocol;      /* {NULL, 0}: openai */
+} mg_lister_t;
+
+int mg_store_listers(mg_pg_t *c, mg_str_t org_id, mg_arena_t *a,
+    mg_lister_t **rows, unsigned *n, mg_error_t *e);
 
 int mg_store_model_create(mg_pg_t *c, const mg_actor_t *who,
     const mg_model_t *m, mg_error_t *e);
@@ -240,6 +325,10 @@ int mg_store_job_create(mg_pg_t *c, const mg_actor_t *who, const char *kind,
  */
 int mg_store_job_claim(mg_pg_t *c, const char *owner, mg_arena_t *a,
     mg_job_t *j, mg_error_t *e);
+
+/* The job of this id, if it may be claimed; else MG_DECLINED. */
+int mg_store_job_claim_one(mg_pg_t *c, const char *owner, mg_str_t id,
+    mg_arena_t *a, mg_job_t *j, mg_error_t *e);
 
 /* *waiting: 1 if mg_store_job_claim() would find one now, else 0. */
 int mg_store_job_waiting(mg_pg_t *c, int *waiting, mg_error_t *e);

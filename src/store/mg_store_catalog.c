@@ -2,21 +2,15 @@
  * mg_store_catalog.c: providers and models that are set by hand.
  *
  * A row that a source lists too is never thrown away: it is hidden
- * (deleted_at), else the next sync would bring it back.  A change notes the
- * columns that it has touched in manual_fields; syncs leave those alone.
- * The statements are generated from the tables of columns.
+ * (deleted_at), else the next sync would bring it back.  What is set of a
+ * model is what the source "manual" says, and counts more than what others
+ * say; see mg_store_merge.c.  A change of a provider notes the columns that
+ * it has touched in manual_fields; syncs leave those alone.
  *
  * Pool threads; blocks.
  */
 
-#include "store/mg_store_column.h"
-
-
-typedef struct {
-    const char         *table;
-    const char         *what;         /* for messages */
-    const mg_column_t  *columns;
-} mg_hand_table_t;
+#include "store/mg_store_sync.h"
 
 
 /* A step of a change, within its transaction; what: its row or id. */
@@ -40,9 +34,6 @@ static int mg_model_update(mg_pg_t *c, const mg_actor_t *who,
     const void *what, mg_arena_t *a, mg_error_t *e);
 static int mg_model_delete(mg_pg_t *c, const mg_actor_t *who,
     const void *what, mg_arena_t *a, mg_error_t *e);
-static int mg_hand_update(mg_pg_t *c, const mg_actor_t *who,
-    const mg_hand_table_t *t, mg_str_t id, const void *row, mg_arena_t *a,
-    mg_error_t *e);
 static int mg_hand_used(mg_pg_t *c, const mg_pg_params_t *p,
     const char *sql, const char *what, mg_str_t id, mg_error_t *e);
 static int mg_hand_missing(const char *what, mg_str_t id, mg_error_t *e);
@@ -50,15 +41,6 @@ static int mg_hand_affected(mg_pg_t *c, const char *sql,
     const mg_pg_params_t *p, uint64_t *n, mg_error_t *e);
 static void mg_hand_params(mg_pg_params_t *p, mg_arena_t *a,
     const mg_actor_t *who, mg_str_t id);
-
-
-static const mg_hand_table_t  mg_hand_providers = {
-    "model.providers", "provider", mg_provider_columns
-};
-
-static const mg_hand_table_t  mg_hand_models = {
-    "model.models_metadata", "model", mg_model_columns
-};
 
 
 static int
@@ -151,9 +133,8 @@ static int
 mg_provider_create(mg_pg_t *c, const mg_actor_t *who, const void *what,
     mg_arena_t *a, mg_error_t *e)
 {
-    uint64_t              n;
+    int64_t               n;
     mg_buf_t              sql;
-    mg_pg_rows_t         *r;
     mg_pg_params_t        params;
     const mg_provider_t  *p = what;
 
@@ -169,26 +150,24 @@ mg_provider_create(mg_pg_t *c, const mg_actor_t *who, const void *what,
         return MG_ERROR;
     }
 
-    mg_columns_param(&params, mg_provider_columns, p);
+    mg_columns_param(&params, mg_provider_columns, p, MG_COLUMNS_TABLE);
 
     mg_buf_init(&sql, 0);
     mg_buf_z(&sql, "insert into model.providers as t (id, org_id, source, ");
-    mg_columns_names(&sql, mg_provider_columns, "", 0);
+    mg_columns_names(&sql, mg_provider_columns, "", MG_COLUMNS_TABLE);
     mg_buf_z(&sql, ") values ($1, $2, 'manual', ");
-    mg_columns_each(&sql, mg_provider_columns, ", ", "$", 3, 0);
+    mg_columns_each(&sql, mg_provider_columns, ", ", "$", 3,
+                    MG_COLUMNS_TABLE);
     mg_buf_z(&sql, ") on conflict (id, org_id) do update set ");
     mg_columns_each(&sql, mg_provider_columns, ", ",
-                    "% = coalesce(excluded.%, t.%)", 0, 0);
+                    "% = coalesce(excluded.%, t.%)", 0, MG_COLUMNS_TABLE);
     mg_buf_z(&sql, ", source = 'manual', manual_fields = '{}', "
              "deleted_at = null, updated_at = now() "
              "where t.source <> 'manual' or t.deleted_at is not null");
 
-    if (mg_store_exec(c, &sql, &params, &r, e) != MG_OK) {
+    if (mg_store_write(c, &sql, &params, &n, e) != MG_OK) {
         return MG_ERROR;
     }
-
-    n = mg_pg_rows_affected(r);
-    mg_pg_rows_free(r);
 
     if (n == 0) {
         return mg_error_set(e, MG_E_CONFLICT, "id",
@@ -229,12 +208,36 @@ static int
 mg_provider_update(mg_pg_t *c, const mg_actor_t *who, const void *what,
     mg_arena_t *a, mg_error_t *e)
 {
+    int64_t               n;
+    mg_buf_t              sql;
+    mg_pg_params_t        params;
     const mg_provider_t  *p = what;
 
-    if (mg_hand_update(c, who, &mg_hand_providers, p->id, p, a, e)
-        != MG_OK)
-    {
+    mg_hand_params(&params, a, who, p->id);
+    mg_columns_param(&params, mg_provider_columns, p, MG_COLUMNS_TABLE);
+
+    mg_buf_init(&sql, 0);
+    mg_buf_z(&sql, "with v as (select $1::text as id, $2::uuid as org_id, ");
+    mg_columns_each(&sql, mg_provider_columns, ", ", "$::# as %", 3,
+                    MG_COLUMNS_TABLE);
+    mg_buf_z(&sql, ") update model.providers t set ");
+    mg_columns_each(&sql, mg_provider_columns, ", ", "% = v.%", 0,
+                    MG_COLUMNS_TABLE);
+    mg_buf_z(&sql, ", updated_at = now(), manual_fields = (select "
+             "coalesce(array_agg(distinct f order by f), '{}') "
+             "from unnest(t.manual_fields || array_remove(array[");
+    mg_columns_each(&sql, mg_provider_columns, ", ",
+                    "case when t.% is distinct from v.% then '%' end", 0,
+                    MG_COLUMNS_TABLE);
+    mg_buf_z(&sql, "], null)) f) from v where t.id = v.id "
+             "and t.org_id = v.org_id and t.deleted_at is null");
+
+    if (mg_store_write(c, &sql, &params, &n, e) != MG_OK) {
         return MG_ERROR;
+    }
+
+    if (n == 0) {
+        return mg_hand_missing("provider", p->id, e);
     }
 
     return mg_provider_key(c, who, p, a, e);
@@ -255,14 +258,22 @@ mg_provider_delete(mg_pg_t *c, const mg_actor_t *who, const void *what,
         "delete from model.models_metadata "
         "where provider_id = $1 and org_id = $2",
 
+        "delete from model.model_sources "
+        "where provider_id = $1 and org_id = $2",
+
         "delete from model.providers where id = $1 and org_id = $2",
 
         NULL
     };
 
     static const char * const  hidden[] = {
-        "delete from model.models_metadata "
+        "delete from model.model_sources "
         "where provider_id = $1 and org_id = $2 and source = 'manual'",
+
+        "delete from model.models_metadata m "
+        "where m.provider_id = $1 and m.org_id = $2 and m.source = 'manual' "
+        "and not exists (select from model.model_sources s "
+        "where s.id = m.id and s.org_id = m.org_id)",
 
         "update model.models_metadata set deleted_at = now() "
         "where provider_id = $1 and org_id = $2 and deleted_at is null",
@@ -410,8 +421,7 @@ static int
 mg_model_create(mg_pg_t *c, const mg_actor_t *who, const void *what,
     mg_arena_t *a, mg_error_t *e)
 {
-    uint64_t           n;
-    mg_buf_t           sql;
+    int64_t            n;
     mg_pg_rows_t      *r;
     mg_pg_params_t     p;
     const mg_model_t  *m = what;
@@ -425,7 +435,7 @@ mg_model_create(mg_pg_t *c, const mg_actor_t *who, const void *what,
         return MG_ERROR;
     }
 
-    n = (uint64_t) mg_pg_rows_count(r);
+    n = mg_pg_rows_count(r);
     mg_pg_rows_free(r);
 
     if (n == 0) {
@@ -436,27 +446,12 @@ mg_model_create(mg_pg_t *c, const mg_actor_t *who, const void *what,
                             MG_STR_ARG(m->provider_id));
     }
 
-    mg_hand_params(&p, a, who, m->id);
-    mg_columns_param(&p, mg_model_columns, m);
-
-    mg_buf_init(&sql, 0);
-    mg_buf_z(&sql, "insert into model.models_metadata as t "
-             "(id, org_id, source, ");
-    mg_columns_names(&sql, mg_model_columns, "", 0);
-    mg_buf_z(&sql, ") values ($1, $2, 'manual', ");
-    mg_columns_each(&sql, mg_model_columns, ", ", "$", 3, 0);
-    mg_buf_z(&sql, ") on conflict (id, org_id) do update set ");
-    mg_columns_each(&sql, mg_model_columns, ", ", "% = excluded.%", 0, 0);
-    mg_buf_z(&sql, ", source = 'manual', manual_fields = '{}', "
-             "health_status = 'unknown', deleted_at = null, "
-             "updated_at = now() where t.deleted_at is not null");
-
-    if (mg_store_exec(c, &sql, &p, &r, e) != MG_OK) {
+    if (mg_merge_state(c, who->org_id, m, a, e) != MG_OK
+        || mg_merge_insert(c, who->org_id, m->id, "manual", a, &n, e)
+           != MG_OK)
+    {
         return MG_ERROR;
     }
-
-    n = mg_pg_rows_affected(r);
-    mg_pg_rows_free(r);
 
     if (n == 0) {
         return mg_error_set(e, MG_E_CONFLICT, "id",
@@ -472,9 +467,17 @@ static int
 mg_model_update(mg_pg_t *c, const mg_actor_t *who, const void *what,
     mg_arena_t *a, mg_error_t *e)
 {
+    int64_t            n;
     const mg_model_t  *m = what;
 
-    return mg_hand_update(c, who, &mg_hand_models, m->id, m, a, e);
+    if (mg_merge_adopt(c, who->org_id, m->id, a, e) != MG_OK
+        || mg_merge_patch(c, who->org_id, m, a, e) != MG_OK
+        || mg_merge_update(c, who->org_id, m->id, a, &n, e) != MG_OK)
+    {
+        return MG_ERROR;
+    }
+
+    return n > 0 ? MG_OK : mg_hand_missing("model", m->id, e);
 }
 
 
@@ -495,9 +498,16 @@ mg_model_delete(mg_pg_t *c, const mg_actor_t *who, const void *what,
                         "where m.model_id = $1 and m.org_id = $2 "
                         "order by g.name limit 1", "model", id, e)
         != MG_OK
-        || mg_hand_affected(c, "delete from model.models_metadata "
+        || mg_hand_affected(c, "delete from model.model_sources "
                                "where id = $1 and org_id = $2 "
                                "and source = 'manual'", &p, &n, e)
+           != MG_OK
+        || mg_hand_affected(c, "delete from model.models_metadata m "
+                               "where m.id = $1 and m.org_id = $2 "
+                               "and m.source = 'manual' and not exists "
+                               "(select from model.model_sources s "
+                               "where s.id = m.id and s.org_id = m.org_id)",
+                            &p, &n, e)
            != MG_OK)
     {
         return MG_ERROR;
@@ -521,43 +531,6 @@ mg_model_delete(mg_pg_t *c, const mg_actor_t *who, const void *what,
 
 
 /* -- both -- */
-
-static int
-mg_hand_update(mg_pg_t *c, const mg_actor_t *who,
-    const mg_hand_table_t *t, mg_str_t id, const void *row, mg_arena_t *a,
-    mg_error_t *e)
-{
-    uint64_t         n;
-    mg_buf_t         sql;
-    mg_pg_rows_t    *r;
-    mg_pg_params_t   p;
-
-    mg_hand_params(&p, a, who, id);
-    mg_columns_param(&p, t->columns, row);
-
-    mg_buf_init(&sql, 0);
-    mg_buf_z(&sql, "with v as (select $1::text as id, $2::uuid as org_id, ");
-    mg_columns_each(&sql, t->columns, ", ", "$::# as %", 3, 0);
-    mg_buf_printf(&sql, ") update %s t set ", t->table);
-    mg_columns_each(&sql, t->columns, ", ", "% = v.%", 0, 0);
-    mg_buf_z(&sql, ", updated_at = now(), manual_fields = (select "
-             "coalesce(array_agg(distinct f order by f), '{}') "
-             "from unnest(t.manual_fields || array_remove(array[");
-    mg_columns_each(&sql, t->columns, ", ",
-                    "case when t.% is distinct from v.% then '%' end", 0, 0);
-    mg_buf_z(&sql, "], null)) f) from v where t.id = v.id "
-             "and t.org_id = v.org_id and t.deleted_at is null");
-
-    if (mg_store_exec(c, &sql, &p, &r, e) != MG_OK) {
-        return MG_ERROR;
-    }
-
-    n = mg_pg_rows_affected(r);
-    mg_pg_rows_free(r);
-
-    return n > 0 ? MG_OK : mg_hand_missing(t->what, id, e);
-}
-
 
 /* MG_E_CONFLICT if sql finds the name of a group. */
 

@@ -12,29 +12,61 @@
 
 #include <stddef.h>
 
-
-/* Room for a generated statement. */
-#define MG_COLUMN_SQL_MAX   65536
+#include "base/mg_jw.h"
 
 
-#define MG_MODEL_COLUMN(name, kind, member)                                   \
-    { name, MG_COLUMN_##kind, offsetof(mg_model_t, member), 1 }
+static mg_str_t mg_column_type_name(const char *p);
+static int mg_column_known(const mg_column_t *col, const void *row);
+
+
+#define MG_MODEL_IDENTITY                                                     \
+    (MG_COLUMNS_TABLE|MG_COLUMNS_STAGE)
+
+#define MG_MODEL_STATED                                                       \
+    (MG_COLUMNS_TABLE|MG_COLUMNS_STAGE|MG_COLUMNS_SOURCE|MG_COLUMNS_MERGED)
+
+/* said beside a model, kept with what its source says */
+#define MG_MODEL_ASIDE                                                        \
+    (MG_COLUMNS_STAGE|MG_COLUMNS_SOURCE)
+
+#define MG_MODEL_AT(member)   offsetof(mg_model_t, member)
+
+#define MG_MODEL_SAME(name, kind)                                             \
+    { #name, #name, MG_COLUMN_##kind, MG_MODEL_AT(name), MG_MODEL_STATED }
 
 #define MG_MODEL_CAP(name, cap)                                               \
-    { "supports_" name, MG_COLUMN_CAP,                                        \
-      offsetof(mg_model_t, caps) + MG_CAP_##cap * sizeof(int8_t), 1 }
+    { "supports_" name, "capabilities." name, MG_COLUMN_CAP,                  \
+      MG_MODEL_AT(caps) + MG_CAP_##cap * sizeof(int8_t), MG_MODEL_STATED }
+
+#define MG_MODEL_LIMIT(name, member, at)                                      \
+    { name, "limits." member, MG_COLUMN_INT, MG_MODEL_AT(at),                 \
+      MG_MODEL_STATED }
 
 #define MG_MODEL_PRICE(name, index)                                           \
-    { "price_" name, MG_COLUMN_INT,                                           \
-      offsetof(mg_model_t, price) + MG_PRICE_##index * sizeof(int64_t), 1 }
+    { "price_" name, "pricing." name, MG_COLUMN_INT,                          \
+      MG_MODEL_AT(price) + MG_PRICE_##index * sizeof(int64_t),                \
+      MG_MODEL_STATED }
+
+#define MG_MODEL_JSON(name, member, at)                                       \
+    { name, member, MG_COLUMN_JSON, MG_MODEL_AT(at), MG_MODEL_STATED }
 
 const mg_column_t  mg_model_columns[] = {
-    MG_MODEL_COLUMN("provider_id", STR, provider_id),
-    MG_MODEL_COLUMN("provider_model_id", STR, provider_model_id),
-    MG_MODEL_COLUMN("name", STR, name),
-    MG_MODEL_COLUMN("family", STR, family),
-    MG_MODEL_COLUMN("status", STR, status),
-    MG_MODEL_COLUMN("model_type", TYPE, type),
+
+    { "provider_id", NULL, MG_COLUMN_STR, MG_MODEL_AT(provider_id),
+      MG_MODEL_IDENTITY|MG_COLUMNS_SOURCE },
+
+    { "provider_model_id", NULL, MG_COLUMN_STR,
+      MG_MODEL_AT(provider_model_id), MG_MODEL_IDENTITY },
+
+    MG_MODEL_SAME(name, STR),
+    MG_MODEL_SAME(description, STR),
+    MG_MODEL_SAME(family, STR),
+    MG_MODEL_SAME(version, STR),
+    MG_MODEL_SAME(status, STR),
+
+    { "model_type", "type", MG_COLUMN_TYPE, MG_MODEL_AT(type),
+      MG_MODEL_STATED },
+
     MG_MODEL_CAP("vision", VISION),
     MG_MODEL_CAP("function_calling", FUNCTION_CALLING),
     MG_MODEL_CAP("streaming", STREAMING),
@@ -43,13 +75,13 @@ const mg_column_t  mg_model_columns[] = {
     MG_MODEL_CAP("audio", AUDIO),
     MG_MODEL_CAP("code_generation", CODE_GENERATION),
     MG_MODEL_CAP("reasoning", REASONING),
-    MG_MODEL_COLUMN("attachment", TRI, attachment),
-    MG_MODEL_COLUMN("temperature", TRI, temperature),
-    MG_MODEL_COLUMN("open_weights", TRI, open_weights),
-    MG_MODEL_COLUMN("active", TRI, active),
-    MG_MODEL_COLUMN("context_length", INT, context),
-    MG_MODEL_COLUMN("input_limit", INT, input_limit),
-    MG_MODEL_COLUMN("output_limit", INT, output_limit),
+    MG_MODEL_SAME(attachment, TRI),
+    MG_MODEL_SAME(temperature, TRI),
+    MG_MODEL_SAME(open_weights, TRI),
+    MG_MODEL_SAME(active, TRI),
+    MG_MODEL_LIMIT("context_length", "context", context),
+    MG_MODEL_LIMIT("input_limit", "input", input_limit),
+    MG_MODEL_LIMIT("output_limit", "output", output_limit),
     MG_MODEL_PRICE("input", INPUT),
     MG_MODEL_PRICE("output", OUTPUT),
     MG_MODEL_PRICE("cache_read", CACHE_READ),
@@ -57,34 +89,55 @@ const mg_column_t  mg_model_columns[] = {
     MG_MODEL_PRICE("reasoning", REASONING),
     MG_MODEL_PRICE("input_audio", INPUT_AUDIO),
     MG_MODEL_PRICE("output_audio", OUTPUT_AUDIO),
-    MG_MODEL_COLUMN("release_date", STR, release_date),
-    MG_MODEL_COLUMN("last_updated", STR, last_updated),
-    MG_MODEL_COLUMN("knowledge", STR, knowledge),
-    MG_MODEL_COLUMN("modalities_input", JSON, modalities_in),
-    MG_MODEL_COLUMN("modalities_output", JSON, modalities_out),
-    MG_MODEL_COLUMN("tags", JSON, tags),
-    MG_MODEL_COLUMN("details", JSON, extra),
-    { NULL, MG_COLUMN_STR, 0, 0 }
+    MG_MODEL_JSON("price_tiers", "price_tiers", price_tiers),
+    MG_MODEL_SAME(benchmark_score, INT),
+    MG_MODEL_SAME(popularity_score, INT),
+    MG_MODEL_SAME(reliability_score, INT),
+    MG_MODEL_SAME(release_date, STR),
+    MG_MODEL_SAME(last_updated, STR),
+    MG_MODEL_SAME(knowledge, STR),
+    MG_MODEL_SAME(deprecation_date, STR),
+    MG_MODEL_JSON("modalities_input", "modalities.input", modalities_in),
+    MG_MODEL_JSON("modalities_output", "modalities.output", modalities_out),
+    MG_MODEL_JSON("tags", "tags", tags),
+    MG_MODEL_JSON("details", "details", extra),
+
+    { "source_model_id", NULL, MG_COLUMN_STR, MG_MODEL_AT(source_model_id),
+      MG_MODEL_ASIDE },
+
+    { "name_inferred", NULL, MG_COLUMN_TRI, MG_MODEL_AT(name_inferred),
+      MG_MODEL_ASIDE },
+
+    { "type_inferred", NULL, MG_COLUMN_TRI, MG_MODEL_AT(type_inferred),
+      MG_MODEL_ASIDE },
+
+    { NULL, NULL, MG_COLUMN_STR, 0, 0 }
 };
 
 
-#define MG_PROVIDER_COLUMN(name, kind, sync)                                  \
-    { #name, MG_COLUMN_##kind, offsetof(mg_provider_t, name), sync }
+#define MG_PROVIDER_COLUMN(name, kind, sets)                                  \
+    { #name, #name, MG_COLUMN_##kind, offsetof(mg_provider_t, name), sets }
+
+#define MG_PROVIDER_STATED   (MG_COLUMNS_TABLE|MG_COLUMNS_STAGE)
 
 const mg_column_t  mg_provider_columns[] = {
-    MG_PROVIDER_COLUMN(name, STR, 1),
-    MG_PROVIDER_COLUMN(protocol, STR, 1),
-    MG_PROVIDER_COLUMN(base_url, STR, 1),
-    MG_PROVIDER_COLUMN(doc, STR, 1),
-    MG_PROVIDER_COLUMN(npm, STR, 1),
-    MG_PROVIDER_COLUMN(env, JSON, 1),
-    MG_PROVIDER_COLUMN(active, TRI, 1),
-    MG_PROVIDER_COLUMN(headers, JSON, 0),
-    MG_PROVIDER_COLUMN(connect_timeout_ms, INT, 0),
-    MG_PROVIDER_COLUMN(read_timeout_ms, INT, 0),
-    MG_PROVIDER_COLUMN(rate_limit, INT, 0),
-    MG_PROVIDER_COLUMN(max_concurrency, INT, 0),
-    { NULL, MG_COLUMN_STR, 0, 0 }
+    MG_PROVIDER_COLUMN(name, STR, MG_PROVIDER_STATED),
+    MG_PROVIDER_COLUMN(protocol, STR, MG_PROVIDER_STATED),
+    MG_PROVIDER_COLUMN(base_url, STR, MG_PROVIDER_STATED),
+    MG_PROVIDER_COLUMN(doc, STR, MG_PROVIDER_STATED),
+    MG_PROVIDER_COLUMN(npm, STR, MG_PROVIDER_STATED),
+    MG_PROVIDER_COLUMN(env, JSON, MG_PROVIDER_STATED),
+
+    { "details", "details", MG_COLUMN_JSON, offsetof(mg_provider_t, extra),
+      MG_PROVIDER_STATED },
+
+    MG_PROVIDER_COLUMN(active, TRI, MG_PROVIDER_STATED),
+    MG_PROVIDER_COLUMN(headers, JSON, MG_COLUMNS_TABLE),
+    MG_PROVIDER_COLUMN(connect_timeout_ms, INT, MG_COLUMNS_TABLE),
+    MG_PROVIDER_COLUMN(read_timeout_ms, INT, MG_COLUMNS_TABLE),
+    MG_PROVIDER_COLUMN(rate_limit, INT, MG_COLUMNS_TABLE),
+    MG_PROVIDER_COLUMN(max_concurrency, INT, MG_COLUMNS_TABLE),
+    { NULL, NULL, MG_COLUMN_STR, 0, 0 }
 };
 
 
@@ -102,7 +155,7 @@ mg_column_type(const mg_column_t *col)
 
 void
 mg_columns_names(mg_buf_t *b, const mg_column_t *cols, const char *prefix,
-    int sync_only)
+    unsigned set)
 {
     const char         *sep;
     const mg_column_t  *col;
@@ -110,7 +163,7 @@ mg_columns_names(mg_buf_t *b, const mg_column_t *cols, const char *prefix,
     sep = "";
 
     for (col = cols; col->name; col++) {
-        if (sync_only && !col->sync) {
+        if (!(col->sets & set)) {
             continue;
         }
 
@@ -124,7 +177,7 @@ mg_columns_names(mg_buf_t *b, const mg_column_t *cols, const char *prefix,
 
 void
 mg_columns_each(mg_buf_t *b, const mg_column_t *cols, const char *sep,
-    const char *format, unsigned first, int sync_only)
+    const char *format, unsigned first, unsigned set)
 {
     unsigned            n;
     const char         *p;
@@ -133,7 +186,7 @@ mg_columns_each(mg_buf_t *b, const mg_column_t *cols, const char *sep,
     n = 0;
 
     for (col = cols; col->name; col++) {
-        if (sync_only && !col->sync) {
+        if (!(col->sets & set)) {
             continue;
         }
 
@@ -166,15 +219,27 @@ mg_columns_each(mg_buf_t *b, const mg_column_t *cols, const char *sep,
 }
 
 
+/* A type that is none is not stated. */
+
+static mg_str_t
+mg_column_type_name(const char *p)
+{
+    mg_model_type_e  type;
+
+    type = *(const mg_model_type_e *) p;
+
+    return type == MG_TYPE_OTHER ? mg_str_null : mg_model_type_names[type];
+}
+
+
 void
-mg_columns_copy(mg_buf_t *b, const mg_column_t *cols, const void *row,
-    int sync_only)
+mg_columns_copy(mg_buf_t *b, const mg_column_t *cols, const void *row)
 {
     const char         *p;
     const mg_column_t  *col;
 
     for (col = cols; col->name; col++) {
-        if (sync_only && !col->sync) {
+        if (!(col->sets & MG_COLUMNS_STAGE)) {
             continue;
         }
 
@@ -197,8 +262,7 @@ mg_columns_copy(mg_buf_t *b, const mg_column_t *cols, const void *row,
             break;
 
         case MG_COLUMN_TYPE:
-            mg_pg_copy_str(b, 0,
-                           mg_model_type_names[*(const mg_model_type_e *) p]);
+            mg_pg_copy_str(b, 0, mg_column_type_name(p));
             break;
         }
     }
@@ -207,12 +271,16 @@ mg_columns_copy(mg_buf_t *b, const mg_column_t *cols, const void *row,
 
 void
 mg_columns_param(mg_pg_params_t *params, const mg_column_t *cols,
-    const void *row)
+    const void *row, unsigned set)
 {
     const char         *p;
     const mg_column_t  *col;
 
     for (col = cols; col->name; col++) {
+        if (!(col->sets & set)) {
+            continue;
+        }
+
         p = (const char *) row + col->offset;
 
         switch (col->kind) {
@@ -232,8 +300,9 @@ mg_columns_param(mg_pg_params_t *params, const mg_column_t *cols,
             break;
 
         case MG_COLUMN_TYPE:
-            mg_pg_param_str(params,
-                            mg_model_type_names[*(const mg_model_type_e *) p]);
+            mg_pg_param_str(params, set == MG_COLUMNS_SOURCE
+                ? mg_column_type_name(p)
+                : mg_model_type_names[*(const mg_model_type_e *) p]);
             break;
         }
     }
@@ -248,7 +317,11 @@ mg_columns_read(const mg_pg_rows_t *r, int row, int col,
     char               *p;
     const mg_column_t  *c;
 
-    for (c = cols; c->name; c++, col++) {
+    for (c = cols; c->name; c++) {
+        if (!(c->sets & MG_COLUMNS_TABLE)) {
+            continue;
+        }
+
         p = (char *) out + c->offset;
 
         switch (c->kind) {
@@ -276,6 +349,8 @@ mg_columns_read(const mg_pg_rows_t *r, int row, int col,
                                               : (mg_model_type_e) type;
             break;
         }
+
+        col++;
     }
 
     return col;
@@ -309,9 +384,9 @@ void
 mg_model_select(mg_buf_t *b)
 {
     mg_buf_z(b, "m.id, ");
-    mg_columns_names(b, mg_model_columns, "m.", 0);
-    mg_buf_z(b, ", m.health_status, m.source, m.created_at, m.updated_at, "
-             "m.refreshed_at");
+    mg_columns_names(b, mg_model_columns, "m.", MG_COLUMNS_TABLE);
+    mg_buf_z(b, ", m.health_status, m.source, m.sources, m.provenance, "
+             "m.created_at, m.updated_at, m.refreshed_at");
 }
 
 
@@ -331,7 +406,10 @@ mg_model_row(const mg_pg_rows_t *r, int row, mg_arena_t *a, mg_model_t *m)
     col = mg_columns_read(r, row, 1, mg_model_columns, a, m);
 
     if (col == MG_ERROR
-        || mg_column_str(r, row, col + 1, a, &m->source) != MG_OK)
+        || mg_column_str(r, row, col + 1, a, &m->source) != MG_OK
+        || mg_column_str(r, row, col + 2, a, &m->sources) != MG_OK
+        || mg_column_str(r, row, col + 3, a, &m->provenance) != MG_OK
+        || (a && mg_model_provenance(m, a) != MG_OK))
     {
         return MG_ERROR;
     }
@@ -344,11 +422,83 @@ mg_model_row(const mg_pg_rows_t *r, int row, mg_arena_t *a, mg_model_t *m)
         }
     }
 
-    m->created_at = mg_pg_rows_time(r, row, col + 2);
-    m->updated_at = mg_pg_rows_time(r, row, col + 3);
-    m->refreshed_at = mg_pg_rows_time(r, row, col + 4);
+    m->created_at = mg_pg_rows_time(r, row, col + 4);
+    m->updated_at = mg_pg_rows_time(r, row, col + 5);
+    m->refreshed_at = mg_pg_rows_time(r, row, col + 6);
 
     return MG_OK;
+}
+
+
+int
+mg_model_provenance(mg_model_t *m, mg_arena_t *a)
+{
+    mg_jw_t             w;
+    mg_buf_t            b;
+    mg_str_t            who;
+    mg_json_t          *named;
+    const mg_column_t  *col;
+
+    /* what somebody else has written there may be too much */
+
+    named = mg_json_parse(a, m->provenance, NULL, NULL);
+    if (named == NULL) {
+        m->provenance = mg_str("{}");
+        return MG_OK;
+    }
+
+    mg_buf_init(&b, 0);
+    mg_jw_init(&w, &b);
+    mg_jw_object(&w, NULL);
+
+    for (col = mg_model_columns; col->name; col++) {
+        if (col->member == NULL) {
+            continue;
+        }
+
+        who = mg_json_str(named, col->name);
+
+        if (who.data == NULL && mg_column_known(col, m)) {
+            who = mg_json_str(named, "*");
+        }
+
+        if (who.data) {
+            mg_jw_str(&w, col->member, who);
+        }
+    }
+
+    mg_jw_end_object(&w);
+
+    m->provenance = b.failed ? mg_str_null : mg_arena_dup(a, mg_buf_view(&b));
+    mg_buf_free(&b);
+
+    return m->provenance.data ? MG_OK : MG_ERROR;
+}
+
+
+static int
+mg_column_known(const mg_column_t *col, const void *row)
+{
+    const char  *p;
+
+    p = (const char *) row + col->offset;
+
+    switch (col->kind) {
+
+    case MG_COLUMN_STR:
+    case MG_COLUMN_JSON:
+        return ((const mg_str_t *) p)->data != NULL;
+
+    case MG_COLUMN_TRI:
+    case MG_COLUMN_CAP:
+        return *(const int8_t *) p != -1;
+
+    case MG_COLUMN_INT:
+        return *(const int64_t *) p != MG_UNKNOWN;
+
+    default:
+        return *(const mg_model_type_e *) p != MG_TYPE_OTHER;
+    }
 }
 
 
@@ -378,7 +528,7 @@ void
 mg_provider_select(mg_buf_t *b, int with_key)
 {
     mg_buf_z(b, "select p.id, p.org_id, ");
-    mg_columns_names(b, mg_provider_columns, "p.", 0);
+    mg_columns_names(b, mg_provider_columns, "p.", MG_COLUMNS_TABLE);
     mg_buf_z(b, ", p.source, ");
     mg_buf_z(b, with_key ? "c.key_sealed" : "null");
     mg_buf_z(b, ", c.key_hint, n.total, n.available, n.unavailable, "
@@ -475,6 +625,26 @@ mg_store_exec(mg_pg_t *c, mg_buf_t *sql, const mg_pg_params_t *p,
     mg_buf_free(sql);
 
     return rc;
+}
+
+
+int
+mg_store_write(mg_pg_t *c, mg_buf_t *sql, const mg_pg_params_t *p,
+    int64_t *n, mg_error_t *e)
+{
+    mg_pg_rows_t  *r;
+
+    if (mg_store_exec(c, sql, p, &r, e) != MG_OK) {
+        return MG_ERROR;
+    }
+
+    if (n) {
+        *n = (int64_t) mg_pg_rows_affected(r);
+    }
+
+    mg_pg_rows_free(r);
+
+    return MG_OK;
 }
 
 

@@ -26,11 +26,19 @@ typedef enum {
 } mg_column_kind_e;
 
 
+/* Where a column is found; a set of columns is named by one of these. */
+#define MG_COLUMNS_TABLE    1       /* providers, models_metadata */
+#define MG_COLUMNS_STAGE    2       /* what a sync stages */
+#define MG_COLUMNS_SOURCE   4       /* model_sources */
+#define MG_COLUMNS_MERGED   8       /* merged from model_sources */
+
+
 typedef struct {
     const char        *name;        /* NULL ends a table */
+    const char        *member;      /* of the API, "limits.context" */
     mg_column_kind_e   kind;
     size_t             offset;
-    unsigned           sync:1;      /* written by a sync */
+    unsigned           sets;        /* MG_COLUMNS_* */
 } mg_column_t;
 
 /* All columns of a model but id, org_id and what the store itself sets. */
@@ -40,33 +48,35 @@ extern const mg_column_t  mg_model_columns[];
 extern const mg_column_t  mg_provider_columns[];
 
 
-/* Appends "PREFIXname" for each column, separated by ", ". */
+/* Appends "PREFIXname" for each column of the set, separated by ", ". */
 void mg_columns_names(mg_buf_t *b, const mg_column_t *cols,
-    const char *prefix, int sync_only);
+    const char *prefix, unsigned set);
 
 /*
- * Appends a piece of text for each column, separated by sep; in format a
- * "%" stands for the column's name, a "#" for its type, a "$" for its
- * parameter's number, counted from first.
+ * Appends a piece of text for each column of the set, separated by sep; in
+ * format a "%" stands for the column's name, a "#" for its type, a "$" for
+ * its parameter's number, counted from first.
  */
 void mg_columns_each(mg_buf_t *b, const mg_column_t *cols, const char *sep,
-    const char *format, unsigned first, int sync_only);
+    const char *format, unsigned first, unsigned set);
 
 /* SQL type of a column. */
 const char *mg_column_type(const mg_column_t *col);
 
-/* A row of COPY, each column with a tab before it. */
-void mg_columns_copy(mg_buf_t *b, const mg_column_t *cols, const void *row,
-    int sync_only);
-
-/* The members as parameters of a statement. */
-void mg_columns_param(mg_pg_params_t *p, const mg_column_t *cols,
-    const void *row);
+/* A staged row of COPY, each column with a tab before it. */
+void mg_columns_copy(mg_buf_t *b, const mg_column_t *cols, const void *row);
 
 /*
- * Fills the struct from a row, columns from "col" on; returns the number of
- * the next one.  a NULL: strings point into the rows.  MG_ERROR when the
- * arena is full.
+ * The members as parameters of a statement.  What a source says (the set
+ * MG_COLUMNS_SOURCE) of a model without a type is null.
+ */
+void mg_columns_param(mg_pg_params_t *p, const mg_column_t *cols,
+    const void *row, unsigned set);
+
+/*
+ * Fills the struct from a row with the columns of the table, from "col" on;
+ * returns the number of the next one.  a NULL: strings point into the rows.
+ * MG_ERROR when the arena is full.
  */
 int mg_columns_read(const mg_pg_rows_t *r, int row, int col,
     const mg_column_t *cols, mg_arena_t *a, void *out);
@@ -79,12 +89,21 @@ int mg_column_str(const mg_pg_rows_t *r, int row, int col, mg_arena_t *a,
 /* -- whole rows -- */
 
 /*
- * "id, columns ..., health_status, source, times" of model.models_metadata m
- * for a select, and its reader.
+ * "id, columns ..., health_status, source, sources, provenance, times" of
+ * model.models_metadata m for a select, and its reader.  a NULL: strings
+ * point into the rows, and provenance is as the column has it; otherwise it
+ * is as of mg_model_provenance().
  */
 void mg_model_select(mg_buf_t *b);
 int mg_model_row(const mg_pg_rows_t *r, int row, mg_arena_t *a,
     mg_model_t *m);
+
+/*
+ * Provenance from what the column has ({column: source}, "*" for all others)
+ * to what is shown: {API member: source} of every member that is known.  The
+ * text lies in the arena; MG_ERROR when that is full.
+ */
+int mg_model_provenance(mg_model_t *m, mg_arena_t *a);
 
 /* All rows into an array in the arena; frees the rows in every case. */
 int mg_model_rows(mg_pg_rows_t *r, mg_arena_t *a, mg_model_t **models,
@@ -115,6 +134,10 @@ void mg_store_page(mg_pg_params_t *p, const mg_paging_t *paging);
  */
 int mg_store_exec(mg_pg_t *c, mg_buf_t *sql, const mg_pg_params_t *p,
     mg_pg_rows_t **rows, mg_error_t *e);
+
+/* The same of one that writes; *n, if not NULL: rows affected. */
+int mg_store_write(mg_pg_t *c, mg_buf_t *sql, const mg_pg_params_t *p,
+    int64_t *n, mg_error_t *e);
 
 /* Waits until no other writer of what snapshots show is at work. */
 int mg_store_lock(mg_pg_t *c, mg_error_t *e);

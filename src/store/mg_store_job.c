@@ -103,6 +103,14 @@ int
 mg_store_job_claim(mg_pg_t *c, const char *owner, mg_arena_t *a, mg_job_t *j,
     mg_error_t *e)
 {
+    return mg_store_job_claim_one(c, owner, mg_str_null, a, j, e);
+}
+
+
+int
+mg_store_job_claim_one(mg_pg_t *c, const char *owner, mg_str_t id,
+    mg_arena_t *a, mg_job_t *j, mg_error_t *e)
+{
     int              rc;
     mg_pg_rows_t    *r;
     mg_pg_params_t   p;
@@ -113,6 +121,9 @@ mg_store_job_claim(mg_pg_t *c, const char *owner, mg_arena_t *a, mg_job_t *j,
 
     mg_pg_params_init(&p, a);
     mg_pg_param_z(&p, owner);
+    mg_pg_param_str(&p, id);
+
+    /* the parameter is of any id when it is null */
 
     if (mg_pg_exec(c, "update model.jobs set state = 'in_progress', "
                    "attempt = attempt + 1, lease_owner = $1, "
@@ -120,8 +131,9 @@ mg_store_job_claim(mg_pg_t *c, const char *owner, mg_arena_t *a, mg_job_t *j,
                    "started_at = coalesce(started_at, now()), "
                    "updated_at = now() "
                    "where id = (select id from model.jobs "
-                   "where " MG_JOB_CLAIMABLE " order by created_at limit 1 "
-                   "for update skip locked) "
+                   "where " MG_JOB_CLAIMABLE " "
+                   "and ($2::uuid is null or id = $2) "
+                   "order by created_at limit 1 for update skip locked) "
                    "returning " MG_JOB_COLUMNS, &p, &r, e)
         != MG_OK)
     {

@@ -52,6 +52,7 @@ typedef struct {
     mg_buf_t             rows;
     const mg_record_t  **sorted;
     unsigned             n;
+    unsigned             one;          /* table for all of them */
 } mg_records_t;
 
 
@@ -122,7 +123,9 @@ mg_store_records(mg_pg_t *c, const mg_record_t *records, unsigned n,
             s.sorted[i] = &records[i];
         }
 
-        if (mg_records_run(&s, 0) != n) {
+        s.one = (mg_records_run(&s, 0) == n);
+
+        if (!s.one) {
             qsort(s.sorted, n, sizeof(mg_record_t *), mg_record_cmp);
         }
 
@@ -151,6 +154,8 @@ mg_store_records(mg_pg_t *c, const mg_record_t *records, unsigned n,
 }
 
 
+/* One COPY is a transaction of its own: it needs no other around it. */
+
 static int
 mg_records_fast(mg_records_t *s, mg_error_t *e)
 {
@@ -158,10 +163,10 @@ mg_records_fast(mg_records_t *s, mg_error_t *e)
     mg_str_t  table, target;
     unsigned  i, end;
 
-    rc = mg_pg_begin(s->c, e);
+    rc = s->one ? MG_OK : mg_pg_begin(s->c, e);
 
     for (i = 0; rc == MG_OK && i < s->n; i = end) {
-        end = mg_records_run(s, i);
+        end = s->one ? s->n : mg_records_run(s, i);
         table = s->sorted[i]->str[MG_RS_TABLE];
         target = mg_pg_ident(s->arena, "model",
                              table.len ? table : mg_str(MG_RECORD_UNKNOWN));
@@ -170,7 +175,7 @@ mg_records_fast(mg_records_t *s, mg_error_t *e)
                          : mg_store_memory(e);
     }
 
-    return mg_store_end(s->c, rc, e);
+    return s->one ? rc : mg_store_end(s->c, rc, e);
 }
 
 

@@ -3,7 +3,7 @@
  * moment.
  *
  * One REPEATABLE READ transaction sees the generation and the rows that
- * belong to it.  Models are fetched through a cursor, some thousand at a
+ * belong to it.  Models are fetched through a cursor, a hundred at a
  * time, and handed to the builder straight from the rows, so memory does not
  * grow with the catalog.  What routing needs is small and is read as a
  * whole; the transaction ends before names are resolved, since that takes
@@ -15,11 +15,10 @@
  */
 
 #include "store/mg_store_group_row.h"
+#include "store/mg_store_sync.h"
 
-#include <stdio.h>
 
-
-#define MG_SNAPSHOT_FETCH   4000     /* rows a piece */
+#define MG_SNAPSHOT_FETCH   "128"    /* rows a piece: 200 KB or so */
 
 #define MG_SNAPSHOT_ORG     "'" MG_ORG_DEFAULT "'::uuid"
 
@@ -35,9 +34,23 @@ typedef struct {
 } mg_routing_rows_t;
 
 
+/* One row to the builder; the arena is for this row. */
+typedef int (*mg_snapshot_row_pt)(const mg_pg_rows_t *r, int row,
+    mg_catalog_builder_t *b, mg_arena_t *a, mg_error_t *e);
+
+
 static int mg_snapshot_providers(mg_pg_t *c, mg_catalog_builder_t *b,
     mg_arena_t *a, mg_error_t *e);
 static int mg_snapshot_models(mg_pg_t *c, mg_catalog_builder_t *b,
+    mg_arena_t *a, mg_error_t *e);
+static int mg_snapshot_model(const mg_pg_rows_t *r, int row,
+    mg_catalog_builder_t *b, mg_arena_t *a, mg_error_t *e);
+static int mg_snapshot_benchmarks(mg_pg_t *c, mg_catalog_builder_t *b,
+    mg_arena_t *a, mg_error_t *e);
+static int mg_snapshot_benchmark(const mg_pg_rows_t *r, int row,
+    mg_catalog_builder_t *b, mg_arena_t *a, mg_error_t *e);
+static int mg_snapshot_each(mg_pg_t *c, const char *fetch,
+    mg_snapshot_row_pt handler, mg_catalog_builder_t *b, mg_arena_t *a,
     mg_error_t *e);
 static int mg_snapshot_routing(mg_pg_t *c, mg_arena_t *a,
     mg_routing_rows_t *rows, mg_error_t *e);
@@ -85,6 +98,31 @@ mg_store_generations(mg_pg_t *c, mg_generations_t *g, mg_error_t *e)
 }
 
 
+int
+mg_store_generations_raise(mg_pg_t *c, mg_generations_t *before,
+    mg_generations_t *after, mg_error_t *e)
+{
+    int  rc;
+
+    rc = mg_store_begin(c, e);
+
+    if (rc == MG_OK) {
+        rc = mg_store_generations(c, before, e);
+    }
+
+    if (rc == MG_OK) {
+        rc = mg_pg_exec(c, "select model.raise_generation('catalog'), "
+                        "model.raise_generation('routing')", NULL, NULL, e);
+    }
+
+    if (rc == MG_OK) {
+        rc = mg_store_generations(c, after, e);
+    }
+
+    return mg_store_end(c, rc, e);
+}
+
+
 /* -- catalog -- */
 
 int
@@ -118,7 +156,11 @@ mg_store_catalog_read(mg_pg_t *c, mg_catalog_builder_t **b,
     }
 
     if (rc == MG_OK) {
-        rc = mg_snapshot_models(c, *b, e);
+        rc = mg_snapshot_models(c, *b, a, e);
+    }
+
+    if (rc == MG_OK) {
+        rc = mg_snapshot_benchmarks(c, *b, a, e);
     }
 
     rc = mg_store_end(c, rc, e);
@@ -172,13 +214,10 @@ mg_snapshot_providers(mg_pg_t *c, mg_catalog_builder_t *b, mg_arena_t *a,
 
 
 static int
-mg_snapshot_models(mg_pg_t *c, mg_catalog_builder_t *b, mg_error_t *e)
+mg_snapshot_models(mg_pg_t *c, mg_catalog_builder_t *b, mg_arena_t *a,
+    mg_error_t *e)
 {
-    int            i, n, rc;
-    char           fetch[48];
-    mg_buf_t       sql;
-    mg_model_t     m;
-    mg_pg_rows_t  *r;
+    mg_buf_t  sql;
 
     mg_buf_init(&sql, 0);
     mg_buf_z(&sql, "declare models no scroll cursor for select ");
@@ -193,25 +232,98 @@ mg_snapshot_models(mg_pg_t *c, mg_catalog_builder_t *b, mg_error_t *e)
         return MG_ERROR;
     }
 
-    (void) snprintf(fetch, sizeof(fetch), "fetch %d from models",
-                    MG_SNAPSHOT_FETCH);
+    return mg_snapshot_each(c, "fetch " MG_SNAPSHOT_FETCH " from models",
+                            mg_snapshot_model, b, a, e);
+}
 
-    do {
-        if (mg_pg_exec_dynamic(c, fetch, NULL, &r, e) != MG_OK) {
+
+static int
+mg_snapshot_model(const mg_pg_rows_t *r, int row, mg_catalog_builder_t *b,
+    mg_arena_t *a, mg_error_t *e)
+{
+    mg_model_t  m;
+
+    mg_arena_reset(a);
+    (void) mg_model_row(r, row, NULL, &m);
+
+    if (mg_model_provenance(&m, a) != MG_OK) {
+        return mg_store_memory(e);
+    }
+
+    return mg_catalog_builder_model(b, &m, e);
+}
+
+
+static int
+mg_snapshot_benchmarks(mg_pg_t *c, mg_catalog_builder_t *b, mg_arena_t *a,
+    mg_error_t *e)
+{
+    mg_buf_t  sql;
+
+    mg_buf_init(&sql, 0);
+    mg_buf_z(&sql, "declare benchmarks no scroll cursor for ");
+    mg_benchmark_select(&sql);
+    mg_buf_z(&sql, "where b.org_id = " MG_SNAPSHOT_ORG " order by "
+             "b.model_id, b.measured_on desc nulls last, b.name, b.id");
+
+    if (mg_store_exec(c, &sql, NULL, NULL, e) != MG_OK) {
+        return MG_ERROR;
+    }
+
+    return mg_snapshot_each(c, "fetch " MG_SNAPSHOT_FETCH " from benchmarks",
+                            mg_snapshot_benchmark, b, a, e);
+}
+
+
+static int
+mg_snapshot_benchmark(const mg_pg_rows_t *r, int row,
+    mg_catalog_builder_t *b, mg_arena_t *a, mg_error_t *e)
+{
+    mg_benchmark_t  result;
+
+    (void) a;
+    (void) mg_benchmark_row(r, row, NULL, &result);
+
+    return mg_catalog_builder_benchmark(b, &result, e);
+}
+
+
+/*
+ * Hands the rows of a cursor over, piece by piece.  The next piece is asked
+ * for before the last one is looked at: it is small enough to wait in the
+ * socket, so the database reads while the builder builds.
+ */
+
+static int
+mg_snapshot_each(mg_pg_t *c, const char *fetch, mg_snapshot_row_pt handler,
+    mg_catalog_builder_t *b, mg_arena_t *a, mg_error_t *e)
+{
+    int            i, n, rc, asked;
+    mg_pg_rows_t  *r;
+
+    rc = mg_pg_ask(c, fetch, e);
+    asked = (rc == MG_OK);
+
+    while (asked) {
+        asked = 0;
+
+        if (mg_pg_answer(c, &r, rc == MG_OK ? e : NULL) != MG_OK) {
             return MG_ERROR;
         }
 
         n = mg_pg_rows_count(r);
-        rc = MG_OK;
+
+        if (rc == MG_OK && n > 0) {
+            rc = mg_pg_ask(c, fetch, e);
+            asked = (rc == MG_OK);
+        }
 
         for (i = 0; rc == MG_OK && i < n; i++) {
-            (void) mg_model_row(r, i, NULL, &m);
-            rc = mg_catalog_builder_model(b, &m, e);
+            rc = handler(r, i, b, a, e);
         }
 
         mg_pg_rows_free(r);
-
-    } while (rc == MG_OK && n == MG_SNAPSHOT_FETCH);
+    }
 
     return rc;
 }

@@ -1,371 +1,62 @@
 /*
- * mg_store_sync.c: a source's whole list into the catalog.
+ * mg_store_sync.c: a source's whole list into the catalog, in one
+ * transaction.
  *
- *     entries -> COPY -> pg_temp.sync_provider, pg_temp.sync_model
- *             -> one transaction: compare, update, insert, mark what is gone
+ *     sync_model -> model_sources      what this source says now
+ *                -> models_metadata    the merge of what all of them say
  *
- * Staging is done outside of a transaction, in temporary tables, so that a
- * source that is read slowly holds no snapshot and no lock of anybody; what
- * others see changes with the commit alone.  A lock of the session keeps a
- * second sync of the same source away.
- *
- * The comparison is a join over normalised columns: rows that say the same
+ * The comparisons are joins over normalised columns: rows that say the same
  * are not written, so loading a document twice changes nothing and raises no
- * generation.  Columns that were set by hand are laid over the staged rows
- * before; rows that were made by hand are left alone.
+ * generation.  The merge is compared for every model of the list, so a row
+ * of the catalog that somebody has changed past the sources is put right.
+ *
+ * A model that the list has no longer is marked inactive if its source is an
+ * authority on what exists, and what a source without authority no longer
+ * says is forgotten; but never more at once than a share of the models of a
+ * provider: those removals are held, counted, and done when forced.
  *
  * Pool threads; blocks.
  */
 
-#include "store/mg_store_column.h"
+#include "store/mg_store_sync.h"
 
 #include <stdio.h>
-#include <stdlib.h>
+
+#include "base/mg_jw.h"
 
 
-/* Staged rows are sent in pieces of this size. */
-#define MG_SYNC_BATCH        (1024 * 1024)
-#define MG_SYNC_SOURCE_MAX   63
-
-/* Rows that one statement may write: it must not run into its time-out. */
-#define MG_SYNC_STEP         10000
-
-#define MG_SYNC_LOCK         "6006205313"
-
-/* Syncs fill the default organisation's catalog. */
-#define MG_SYNC_ORG          "'" MG_ORG_DEFAULT "'::uuid"
+#define MG_SYNC_COLUMNS_MAX   64
 
 
+/* What was merged. */
 typedef struct {
-    const char         *stage;       /* temporary table */
-    const char         *target;
-    const mg_column_t  *columns;
-} mg_sync_table_t;
+    int64_t   added;
+    int64_t   changed;
+    int64_t   removed;                        /* no longer active */
+    int64_t   fields[MG_SYNC_COLUMNS_MAX];    /* in the order of the table */
+} mg_sync_merged_t;
 
 
-typedef struct {
-    mg_buf_t                rows;
-    int64_t                 seq;         /* of the last row */
-    int64_t                 staged;      /* rows in the stage */
-    const mg_sync_table_t  *table;
-} mg_sync_stage_t;
-
-
-struct mg_store_sync_s {
-    mg_pg_t          *c;
-    mg_arena_t       *arena;
-    char              source[MG_SYNC_SOURCE_MAX + 1];
-    int64_t           failed;
-    mg_sync_stage_t   providers;
-    mg_sync_stage_t   models;
-};
-
-
-static int mg_sync_tables(mg_store_sync_t *s, mg_error_t *e);
-static int mg_sync_stage_create(mg_store_sync_t *s, mg_sync_stage_t *st,
-    const mg_sync_table_t *table, mg_error_t *e);
-static int mg_sync_flush(mg_store_sync_t *s, mg_sync_stage_t *st,
-    mg_error_t *e);
-static int mg_sync_send(mg_store_sync_t *s, mg_sync_stage_t *st,
-    mg_str_t rows, mg_error_t *e);
-static int mg_sync_copy(mg_store_sync_t *s, mg_sync_stage_t *st,
-    mg_str_t rows, mg_error_t *e);
-static int mg_sync_unite(mg_store_sync_t *s, mg_sync_stage_t *st,
-    mg_error_t *e);
 static int mg_sync_apply(mg_store_sync_t *s, int complete, int64_t started_at,
     mg_sync_counts_t *counts, mg_error_t *e);
-static int mg_sync_filter(mg_store_sync_t *s, int64_t *hidden, mg_error_t *e);
-static int mg_sync_by_hand(mg_store_sync_t *s, const mg_sync_table_t *t,
+static int mg_sync_providers(mg_store_sync_t *s, int64_t *changed,
     mg_error_t *e);
-static int mg_sync_update(mg_store_sync_t *s, const mg_sync_stage_t *st,
-    int64_t *n, mg_error_t *e);
-static int mg_sync_insert(mg_store_sync_t *s, const mg_sync_stage_t *st,
-    int64_t *n, mg_error_t *e);
-static int mg_sync_vanish(mg_store_sync_t *s, const mg_sync_table_t *t,
-    int64_t *n, mg_error_t *e);
-static int mg_sync_steps(mg_store_sync_t *s, const mg_sync_stage_t *st,
-    mg_buf_t *sql, int64_t *n, mg_error_t *e);
-static int mg_sync_run(mg_store_sync_t *s, mg_buf_t *sql, int with_source,
-    int64_t *n, mg_error_t *e);
-static int mg_sync_history(mg_pg_t *c, const char *source,
-    const char *status, const char *error, int64_t started_at,
-    int64_t providers_changed, const mg_sync_counts_t *counts,
+static int mg_sync_orphans(mg_store_sync_t *s, mg_error_t *e);
+static int mg_sync_said(mg_store_sync_t *s, mg_error_t *e);
+static int mg_sync_gone(mg_store_sync_t *s, int64_t *held, mg_error_t *e);
+static int mg_sync_withdraw(mg_store_sync_t *s, mg_error_t *e);
+static int mg_sync_merge(mg_store_sync_t *s, const char *table, int creates,
+    int64_t last, mg_sync_merged_t *m, mg_error_t *e);
+static int mg_sync_merge_count(mg_store_sync_t *s, mg_sync_merged_t *m,
     mg_error_t *e);
-static void mg_sync_free(mg_store_sync_t *s);
+static int mg_sync_merge_write(mg_store_sync_t *s, mg_sync_merged_t *m,
+    mg_error_t *e);
+static int mg_sync_providers_gone(mg_store_sync_t *s, int64_t *n,
+    mg_error_t *e);
+static int mg_sync_known(mg_store_sync_t *s, int64_t *n, mg_error_t *e);
+static int mg_sync_fields(mg_store_sync_t *s, const mg_sync_merged_t *m,
+    int64_t results, mg_str_t *json);
 
-
-static const mg_sync_table_t  mg_sync_providers = {
-    "pg_temp.sync_provider", "model.providers", mg_provider_columns
-};
-
-static const mg_sync_table_t  mg_sync_models = {
-    "pg_temp.sync_model", "model.models_metadata", mg_model_columns
-};
-
-
-mg_store_sync_t *
-mg_store_sync_begin(mg_pg_t *c, const char *source, mg_error_t *e)
-{
-    int               locked;
-    mg_pg_rows_t     *rows;
-    mg_pg_params_t    p;
-    mg_store_sync_t  *s;
-
-    mg_pg_params_init(&p, NULL);
-    mg_pg_param_z(&p, source);
-
-    if (strlen(source) > MG_SYNC_SOURCE_MAX) {
-        (void) mg_error_set(e, MG_E_INVALID, "source",
-                            "the name of a source has at most %d bytes",
-                            MG_SYNC_SOURCE_MAX);
-        return NULL;
-    }
-
-    if (mg_pg_exec(c, "select pg_try_advisory_lock("
-                   "hashtextextended($1, " MG_SYNC_LOCK "))", &p, &rows, e)
-        != MG_OK)
-    {
-        return NULL;
-    }
-
-    locked = mg_pg_rows_tri(rows, 0, 0);
-    mg_pg_rows_free(rows);
-
-    if (locked != 1) {
-        (void) mg_error_set(e, MG_E_CONFLICT, NULL,
-                            "another sync of \"%s\" is running; wait for its "
-                            "end", source);
-        return NULL;
-    }
-
-    s = calloc(1, sizeof(mg_store_sync_t));
-    if (s == NULL) {
-        (void) mg_pg_exec(c, "select pg_advisory_unlock("
-                      "hashtextextended($1, " MG_SYNC_LOCK "))", &p, NULL,
-                      NULL);
-        (void) mg_store_memory(e);
-        return NULL;
-    }
-
-    s->c = c;
-    memcpy(s->source, source, strlen(source) + 1);
-    s->arena = mg_arena_create(0);
-    mg_buf_init(&s->providers.rows, 0);
-    mg_buf_init(&s->models.rows, 0);
-
-    if (s->arena == NULL) {
-        (void) mg_store_memory(e);
-        mg_sync_free(s);
-        return NULL;
-    }
-
-    if (mg_sync_tables(s, e) != MG_OK) {
-        mg_sync_free(s);
-        return NULL;
-    }
-
-    return s;
-}
-
-
-static int
-mg_sync_tables(mg_store_sync_t *s, mg_error_t *e)
-{
-    if (mg_sync_stage_create(s, &s->providers, &mg_sync_providers, e)
-        != MG_OK)
-    {
-        return MG_ERROR;
-    }
-
-    return mg_sync_stage_create(s, &s->models, &mg_sync_models, e);
-}
-
-
-static int
-mg_sync_stage_create(mg_store_sync_t *s, mg_sync_stage_t *st,
-    const mg_sync_table_t *table, mg_error_t *e)
-{
-    mg_buf_t  b;
-
-    st->table = table;
-
-    mg_buf_init(&b, 0);
-    mg_buf_printf(&b, "drop table if exists %s", table->stage);
-
-    if (mg_store_exec(s->c, &b, NULL, NULL, e) != MG_OK) {
-        return MG_ERROR;
-    }
-
-    mg_buf_init(&b, 0);
-    mg_buf_printf(&b, "create temp table %s (seq bigint, id text, ",
-                  table->stage);
-    mg_columns_each(&b, table->columns, ", ", "% #", 0, 1);
-    mg_buf_char(&b, ')');
-
-    return mg_store_exec(s->c, &b, NULL, NULL, e);
-}
-
-
-/* -- staging -- */
-
-int
-mg_store_sync_provider(mg_store_sync_t *s, const mg_provider_t *p,
-    mg_error_t *e)
-{
-    mg_buf_t       *b;
-    mg_provider_t   row;
-
-    if (!mg_provider_id_ok(p->id)) {
-        s->failed++;
-        return MG_OK;
-    }
-
-    row = *p;
-    row.active = 1;
-
-    if (row.name.len == 0) {
-        row.name = row.id;
-    }
-
-    b = &s->providers.rows;
-
-    mg_pg_copy_int(b, 1, ++s->providers.seq);
-    s->providers.staged++;
-    mg_pg_copy_str(b, 0, row.id);
-    mg_columns_copy(b, mg_provider_columns, &row, 1);
-    mg_buf_char(b, '\n');
-
-    return b->len < MG_SYNC_BATCH && !b->failed
-           ? MG_OK : mg_sync_flush(s, &s->providers, e);
-}
-
-
-int
-mg_store_sync_model(mg_store_sync_t *s, const mg_model_t *m, mg_error_t *e)
-{
-    mg_buf_t    *b;
-    mg_model_t   row;
-
-    if (mg_model_check(m, NULL) != MG_OK) {
-        s->failed++;
-        return MG_OK;
-    }
-
-    row = *m;
-    row.active = 1;
-
-    b = &s->models.rows;
-
-    mg_pg_copy_int(b, 1, ++s->models.seq);
-    s->models.staged++;
-    mg_pg_copy_str(b, 0, row.id);
-    mg_columns_copy(b, mg_model_columns, &row, 1);
-    mg_buf_char(b, '\n');
-
-    return b->len < MG_SYNC_BATCH && !b->failed
-           ? MG_OK : mg_sync_flush(s, &s->models, e);
-}
-
-
-static int
-mg_sync_flush(mg_store_sync_t *s, mg_sync_stage_t *st, mg_error_t *e)
-{
-    int  rc;
-
-    if (st->rows.failed) {
-        return mg_store_memory(e);
-    }
-
-    if (st->rows.len == 0) {
-        return MG_OK;
-    }
-
-    rc = mg_sync_send(s, st, mg_buf_view(&st->rows), e);
-    st->rows.len = 0;
-
-    return rc;
-}
-
-
-/*
- * A row may be JSON to us and not to PostgreSQL (a NUL in a string, a number
- * of a million digits).  The server refuses the whole piece then: its halves
- * are sent one by one, down to the row that is to blame, which is left out
- * and counted.
- */
-
-static int
-mg_sync_send(mg_store_sync_t *s, mg_sync_stage_t *st, mg_str_t rows,
-    mg_error_t *e)
-{
-    size_t       half;
-    mg_error_t   why;
-    const char  *end;
-
-    if (mg_sync_copy(s, st, rows, &why) == MG_OK) {
-        return MG_OK;
-    }
-
-    if (why.kind != MG_E_INVALID
-        && strncmp(mg_pg_sqlstate(s->c), "54", 2) != 0)
-    {
-        if (e) {
-            *e = why;
-        }
-
-        return MG_ERROR;
-    }
-
-    /* the end of the row that stands in the middle */
-
-    half = rows.len / 2;
-    end = memchr(rows.data + half, '\n', rows.len - half);
-
-    if (end == rows.data + rows.len - 1) {
-
-        while (half > 0 && rows.data[half - 1] != '\n') {
-            half--;
-        }
-
-    } else {
-        half = (size_t) (end + 1 - rows.data);
-    }
-
-    if (half == 0) {
-        s->failed++;
-        st->staged--;
-        return MG_OK;
-    }
-
-    if (mg_sync_send(s, st, mg_str_n(rows.data, half), e) != MG_OK) {
-        return MG_ERROR;
-    }
-
-    return mg_sync_send(s, st, mg_str_n(rows.data + half, rows.len - half),
-                        e);
-}
-
-
-static int
-mg_sync_copy(mg_store_sync_t *s, mg_sync_stage_t *st, mg_str_t rows,
-    mg_error_t *e)
-{
-    char  sql[64];
-
-    (void) snprintf(sql, sizeof(sql), "copy %s from stdin",
-                    st->table->stage);
-
-    if (mg_pg_copy_begin(s->c, sql, e) != MG_OK
-        || mg_pg_copy_data(s->c, rows, e) != MG_OK)
-    {
-        return MG_ERROR;
-    }
-
-    return mg_pg_copy_end(s->c, NULL, e);
-}
-
-
-/* -- the end -- */
 
 int
 mg_store_sync_commit(mg_store_sync_t *s, int complete, int64_t started_at,
@@ -375,6 +66,7 @@ mg_store_sync_commit(mg_store_sync_t *s, int complete, int64_t started_at,
 
     if (mg_sync_flush(s, &s->providers, e) != MG_OK
         || mg_sync_flush(s, &s->models, e) != MG_OK
+        || mg_sync_flush(s, &s->results, e) != MG_OK
         || mg_sync_unite(s, &s->providers, e) != MG_OK
         || mg_sync_unite(s, &s->models, e) != MG_OK
         || mg_pg_begin(s->c, e) != MG_OK)
@@ -383,16 +75,8 @@ mg_store_sync_commit(mg_store_sync_t *s, int complete, int64_t started_at,
         return MG_ERROR;
     }
 
-    rc = mg_sync_apply(s, complete, started_at, counts, e);
-
-    if (rc == MG_OK) {
-        rc = mg_pg_commit(s->c, e);
-    }
-
-    if (rc != MG_OK) {
-        mg_pg_rollback(s->c);
-    }
-
+    rc = mg_store_end(s->c, mg_sync_apply(s, complete, started_at, counts, e),
+                      e);
     mg_sync_free(s);
 
     return rc;
@@ -400,95 +84,53 @@ mg_store_sync_commit(mg_store_sync_t *s, int complete, int64_t started_at,
 
 
 void
+mg_store_sync_etag(mg_store_sync_t *s, mg_str_t etag)
+{
+    s->scope.etag = etag;
+}
+
+
+void
 mg_store_sync_abort(mg_store_sync_t *s, int64_t started_at,
     const mg_sync_counts_t *counts, const char *error)
 {
+    mg_sync_history_t  h;
+
     mg_pg_rollback(s->c);
 
-    (void) mg_sync_history(s->c, s->source, "failed", error, started_at, 0,
-                           counts, NULL);
+    memset(&h, 0, sizeof(h));
+    h.status = mg_str("failed");
+    h.error = mg_str_z(error);
+    h.started_at = started_at;
+    h.counts = *counts;
+
+    if (error) {
+        (void) mg_sync_history(s->c, &s->scope, &h, 0, s->arena, NULL);
+    }
+
     mg_sync_free(s);
 }
 
 
 /*
- * Makes ids unique: of several entries the first wins, the later ones fill
- * what it leaves unknown, capabilities are united.
+ * Within the transaction.  Removals are looked for before anything is
+ * written: their share is one of what there was.
  */
-
-static int
-mg_sync_unite(mg_store_sync_t *s, mg_sync_stage_t *st, mg_error_t *e)
-{
-    int64_t             twice;
-    mg_buf_t            b;
-    const char         *stage;
-    mg_pg_rows_t       *rows;
-    const mg_column_t  *col;
-
-    stage = st->table->stage;
-
-    mg_buf_init(&b, 0);
-    mg_buf_printf(&b, "select count(*) - count(distinct id) from %s", stage);
-
-    if (mg_store_exec(s->c, &b, NULL, &rows, e) != MG_OK) {
-        return MG_ERROR;
-    }
-
-    twice = mg_pg_rows_int(rows, 0, 0);
-    mg_pg_rows_free(rows);
-
-    mg_buf_init(&b, 0);
-
-    if (twice == 0) {
-        mg_buf_printf(&b, "analyze %s (id)", stage);
-        return mg_store_exec(s->c, &b, NULL, NULL, e);
-    }
-
-    st->staged -= twice;
-
-    mg_buf_printf(&b, "with d as (select min(seq) as first, id");
-
-    for (col = st->table->columns; col->name; col++) {
-        if (!col->sync) {
-            continue;
-        }
-
-        mg_buf_printf(&b, col->kind == MG_COLUMN_CAP
-                          ? ", bool_or(%s) as %s"
-                          : ", (array_agg(%s order by seq) filter "
-                            "(where %s is not null))[1] as %s",
-                      col->name, col->name, col->name);
-    }
-
-    mg_buf_printf(&b, " from %s group by id having count(*) > 1), "
-                  "gone as (delete from %s t using d where t.id = d.id "
-                  "and t.seq <> d.first) update %s t set ", stage, stage,
-                  stage);
-    mg_columns_each(&b, st->table->columns, ", ", "% = d.%", 0, 1);
-    mg_buf_z(&b, " from d where t.id = d.id and t.seq = d.first");
-
-    if (mg_store_exec(s->c, &b, NULL, NULL, e) != MG_OK) {
-        return MG_ERROR;
-    }
-
-    mg_buf_init(&b, 0);
-    mg_buf_printf(&b, "analyze %s (id)", stage);
-
-    return mg_store_exec(s->c, &b, NULL, NULL, e);
-}
-
-
-/* Within the transaction. */
 
 static int
 mg_sync_apply(mg_store_sync_t *s, int complete, int64_t started_at,
     mg_sync_counts_t *counts, mg_error_t *e)
 {
-    int64_t   hidden, changed, added, gone;
-    mg_buf_t  b;
+    int64_t            providers, gone, results, known;
+    mg_sync_merged_t   staged, missing;
+    mg_sync_history_t  h;
+
+    memset(&staged, 0, sizeof(staged));
+    memset(&missing, 0, sizeof(missing));
+    memset(&h, 0, sizeof(h));
 
     gone = 0;
-    counts->removed = 0;
+    counts->held = 0;
 
     /*
      * A table that has just been filled has no statistics, and a nested loop
@@ -496,200 +138,526 @@ mg_sync_apply(mg_store_sync_t *s, int complete, int64_t started_at,
      */
 
     if (mg_store_lock(s->c, e) != MG_OK
-        || mg_pg_exec_dynamic(s->c, "set local enable_nestloop = off", NULL,
-                              NULL, e)
+        || mg_pg_exec(s->c, "set local enable_nestloop = off", NULL, NULL, e)
            != MG_OK
-        || mg_sync_by_hand(s, &mg_sync_providers, e) != MG_OK
-        || mg_sync_update(s, &s->providers, &changed, e) != MG_OK
-        || mg_sync_insert(s, &s->providers, &added, e) != MG_OK
-        || (complete
-            && mg_sync_vanish(s, &mg_sync_providers, &gone, e) != MG_OK))
+        || mg_merge_adopt(s->c, mg_str_null, mg_str_null, s->arena, e)
+           != MG_OK
+        || mg_sync_providers(s, &providers, e) != MG_OK
+        || mg_sync_orphans(s, e) != MG_OK
+        || mg_sync_labs(s, e) != MG_OK
+        || (complete && mg_sync_gone(s, &counts->held, e) != MG_OK)
+        || mg_sync_said(s, e) != MG_OK
+        || (complete && mg_sync_withdraw(s, e) != MG_OK)
+        || mg_sync_merge(s, "pg_temp.sync_model", s->scope.creates,
+                         s->models.seq, &staged, e)
+           != MG_OK
+        || (complete && mg_sync_merge(s, "pg_temp.sync_gone", 0, s->missing,
+                                      &missing, e)
+                        != MG_OK)
+        || (complete && mg_sync_providers_gone(s, &gone, e) != MG_OK)
+        || mg_sync_known(s, &known, e) != MG_OK
+        || mg_sync_results(s, complete, &results, e) != MG_OK)
     {
+        return MG_ERROR;
+    }
+
+    counts->added = staged.added;
+    counts->changed = staged.changed + missing.changed;
+    counts->removed = staged.removed + missing.removed;
+    counts->unchanged = known - staged.added - staged.changed
+                        - staged.removed;
+    counts->failed += s->failed;
+    counts->providers = s->providers.staged;
+    counts->models = s->models.staged;
+    counts->benchmarks = s->results.staged;
+
+    for (known = 0; known < MG_SYNC_COLUMNS_MAX; known++) {
+        staged.fields[known] += missing.fields[known];
+    }
+
+    h.status = mg_str("completed");
+    h.started_at = started_at;
+    h.counts = *counts;
+
+    if (mg_sync_fields(s, &staged, results, &h.fields) != MG_OK) {
+        return mg_store_memory(e);
+    }
+
+    return mg_sync_history(s->c, &s->scope, &h, providers + gone, s->arena,
+                           e);
+}
+
+
+/* -- providers -- */
+
+/*
+ * Of providers there is one description: by hand, or of the source that has
+ * made the row.  What was set by hand is laid over the staged rows.
+ */
+
+static int
+mg_sync_providers(mg_store_sync_t *s, int64_t *changed, mg_error_t *e)
+{
+    int64_t   updated, added;
+    mg_buf_t  b;
+
+    mg_buf_init(&b, 0);
+    mg_buf_z(&b, "update pg_temp.sync_provider s set ");
+    mg_columns_each(&b, mg_provider_columns, ", ",
+                    "% = case when '%' = any (t.manual_fields) "
+                    "then t.% else s.% end", 0, MG_COLUMNS_STAGE);
+    mg_buf_z(&b, " from model.providers t where t.id = s.id "
+             "and t.org_id = " MG_SYNC_ORG " and t.manual_fields <> '{}'");
+
+    if (mg_sync_run(s, &b, MG_SYNC_PLAIN, NULL, e) != MG_OK) {
         return MG_ERROR;
     }
 
     mg_buf_init(&b, 0);
-    mg_buf_z(&b, "update model.providers p set last_synced_at = now() "
-             "from pg_temp.sync_provider s "
-             "where p.id = s.id and p.org_id = " MG_SYNC_ORG);
+    mg_buf_z(&b, "update model.providers t set ");
+    mg_columns_each(&b, mg_provider_columns, ", ", "% = s.%", 0,
+                    MG_COLUMNS_STAGE);
+    mg_buf_z(&b, ", updated_at = now() from pg_temp.sync_provider s "
+             "where t.id = s.id and t.org_id = " MG_SYNC_ORG
+             " and t.source = $1 and t.deleted_at is null and (");
+    mg_columns_names(&b, mg_provider_columns, "t.", MG_COLUMNS_STAGE);
+    mg_buf_z(&b, ") is distinct from (");
+    mg_columns_names(&b, mg_provider_columns, "s.", MG_COLUMNS_STAGE);
+    mg_buf_char(&b, ')');
 
-    if (mg_sync_run(s, &b, 0, NULL, e) != MG_OK
-        || mg_sync_filter(s, &hidden, e) != MG_OK
-        || mg_sync_by_hand(s, &mg_sync_models, e) != MG_OK
-        || mg_sync_update(s, &s->models, &counts->changed, e) != MG_OK
-        || mg_sync_insert(s, &s->models, &counts->added, e) != MG_OK
-        || (complete
-            && mg_sync_vanish(s, &mg_sync_models, &counts->removed, e)
-               != MG_OK))
-    {
+    if (mg_sync_run(s, &b, MG_SYNC_WITH_SOURCE, &updated, e) != MG_OK) {
         return MG_ERROR;
     }
 
-    counts->providers = s->providers.staged;
-    counts->models = s->models.staged;
-    counts->failed += s->failed;
-    counts->unchanged = s->models.staged - counts->added - counts->changed;
+    mg_buf_init(&b, 0);
+    mg_buf_z(&b, "insert into model.providers (id, org_id, source, ");
+    mg_columns_names(&b, mg_provider_columns, "", MG_COLUMNS_STAGE);
+    mg_buf_z(&b, ") select s.id, " MG_SYNC_ORG ", $1, ");
+    mg_columns_names(&b, mg_provider_columns, "s.", MG_COLUMNS_STAGE);
+    mg_buf_z(&b, " from pg_temp.sync_provider s where not exists "
+             "(select from model.providers t where t.id = s.id "
+             "and t.org_id = " MG_SYNC_ORG ") order by s.id");
 
-    return mg_sync_history(s->c, s->source, "completed", NULL, started_at,
-                           added + changed + gone, counts, e);
+    if (mg_sync_run(s, &b, MG_SYNC_WITH_SOURCE, &added, e) != MG_OK) {
+        return MG_ERROR;
+    }
+
+    *changed = updated + added;
+
+    mg_buf_init(&b, 0);
+    mg_buf_z(&b, "update model.providers p set last_synced_at = now() "
+             "where p.org_id = " MG_SYNC_ORG " and p.id in "
+             "(select s.id from pg_temp.sync_provider s "
+             "union all select $1::text)");
+
+    return mg_sync_run(s, &b, MG_SYNC_WITH_PROVIDER, NULL, e);
 }
 
 
 /*
- * Takes out of the stage what must not come back: models of providers that
- * are hidden, or that nobody has described.
+ * Those that the list has no longer; but not while one of their models stays
+ * because its removal was held.
  */
 
 static int
-mg_sync_filter(mg_store_sync_t *s, int64_t *hidden, mg_error_t *e)
+mg_sync_providers_gone(mg_store_sync_t *s, int64_t *n, mg_error_t *e)
 {
-    int64_t   orphans;
     mg_buf_t  b;
+
+    if (!s->scope.authority || s->scope.provider.len) {
+        return MG_OK;
+    }
+
+    mg_buf_init(&b, 0);
+    mg_buf_z(&b, "update model.providers t set active = false, "
+             "updated_at = now() where t.source = $1 and t.active "
+             "and t.org_id = " MG_SYNC_ORG " and t.deleted_at is null "
+             "and not 'active' = any (t.manual_fields) and not exists "
+             "(select from pg_temp.sync_provider s where s.id = t.id) "
+             "and not exists (select from model.model_sources m "
+             "where m.provider_id = t.id and m.org_id = t.org_id "
+             "and m.source = $1 and m.active)");
+
+    return mg_sync_run(s, &b, MG_SYNC_WITH_SOURCE, n, e);
+}
+
+
+/* -- what this source says -- */
+
+/* A model is added only to a provider that somebody has described. */
+
+static int
+mg_sync_orphans(mg_store_sync_t *s, mg_error_t *e)
+{
+    int64_t   n;
+    mg_buf_t  b;
+
+    if (!s->scope.creates) {
+        return MG_OK;
+    }
 
     mg_buf_init(&b, 0);
     mg_buf_z(&b, "delete from pg_temp.sync_model s where not exists "
              "(select from model.providers p where p.id = s.provider_id "
              "and p.org_id = " MG_SYNC_ORG ")");
 
-    if (mg_sync_run(s, &b, 0, &orphans, e) != MG_OK) {
+    if (mg_sync_run(s, &b, MG_SYNC_PLAIN, &n, e) != MG_OK) {
         return MG_ERROR;
     }
 
-    s->failed += orphans;
-    s->models.staged -= orphans;
+    s->failed += n;
+    s->models.staged -= n;
 
-    mg_buf_init(&b, 0);
-    mg_buf_z(&b, "delete from pg_temp.sync_model s using model.providers p "
-             "where p.id = s.provider_id and p.deleted_at is not null "
-             "and p.org_id = " MG_SYNC_ORG);
-
-    return mg_sync_run(s, &b, 0, hidden, e);
+    return MG_OK;
 }
 
 
-/* What was set by hand is laid over the staged rows. */
-
 static int
-mg_sync_by_hand(mg_store_sync_t *s, const mg_sync_table_t *t, mg_error_t *e)
+mg_sync_said(mg_store_sync_t *s, mg_error_t *e)
 {
     mg_buf_t  b;
 
     mg_buf_init(&b, 0);
-    mg_buf_printf(&b, "update %s s set ", t->stage);
-    mg_columns_each(&b, t->columns, ", ",
-                    "% = case when '%' = any (t.manual_fields) "
-                    "then t.% else s.% end", 0, 1);
-    mg_buf_printf(&b, " from %s t where t.id = s.id and t.org_id = "
-                  MG_SYNC_ORG " and t.manual_fields <> '{}'", t->target);
+    mg_buf_z(&b, "update model.model_sources t set ");
+    mg_columns_each(&b, mg_model_columns, ", ", "% = s.%", 0,
+                    MG_COLUMNS_SOURCE);
+    mg_buf_printf(&b, ", rank = %d, fetched_at = now(), gone_at = null "
+                  "from pg_temp.sync_model s where t.id = s.id "
+                  "and t.org_id = " MG_SYNC_ORG " and t.source = $1 and (",
+                  (int) s->scope.rank);
+    mg_columns_names(&b, mg_model_columns, "t.", MG_COLUMNS_SOURCE);
+    mg_buf_z(&b, ", t.rank) is distinct from (");
+    mg_columns_names(&b, mg_model_columns, "s.", MG_COLUMNS_SOURCE);
+    mg_buf_printf(&b, ", %d) and s.seq > $2 and s.seq <= $3",
+                  (int) s->scope.rank);
 
-    return mg_sync_run(s, &b, 0, NULL, e);
-}
-
-
-static int
-mg_sync_update(mg_store_sync_t *s, const mg_sync_stage_t *st, int64_t *n,
-    mg_error_t *e)
-{
-    int                     models;
-    mg_buf_t                b;
-    const mg_sync_table_t  *t;
-
-    t = st->table;
-    models = (t == &mg_sync_models);
-
-    mg_buf_init(&b, 0);
-    mg_buf_printf(&b, "update %s t set ", t->target);
-    mg_columns_each(&b, t->columns, ", ", "% = s.%", 0, 1);
-    mg_buf_printf(&b, ", source = $1, updated_at = now()%s from %s s "
-                  "where t.id = s.id and t.org_id = " MG_SYNC_ORG
-                  " and t.source <> 'manual' and t.deleted_at is null "
-                  "and (t.source <> $1 or (",
-                  models ? ", refreshed_at = now()" : "", t->stage);
-    mg_columns_names(&b, t->columns, "t.", 1);
-    mg_buf_z(&b, ") is distinct from (");
-    mg_columns_names(&b, t->columns, "s.", 1);
-    mg_buf_z(&b, ")) and s.seq > $2 and s.seq <= $3");
-
-    return mg_sync_steps(s, st, &b, n, e);
-}
-
-
-static int
-mg_sync_insert(mg_store_sync_t *s, const mg_sync_stage_t *st, int64_t *n,
-    mg_error_t *e)
-{
-    int                     models;
-    mg_buf_t                b;
-    const mg_sync_table_t  *t;
-
-    t = st->table;
-    models = (t == &mg_sync_models);
-
-    mg_buf_init(&b, 0);
-    mg_buf_printf(&b, "insert into %s (id, org_id, source, %s", t->target,
-                  models ? "refreshed_at, " : "");
-    mg_columns_names(&b, t->columns, "", 1);
-    mg_buf_printf(&b, ") select s.id, " MG_SYNC_ORG ", $1, %s",
-                  models ? "now(), " : "");
-    mg_columns_names(&b, t->columns, "s.", 1);
-    mg_buf_printf(&b, " from %s s where not exists (select from %s t "
-                  "where t.id = s.id and t.org_id = " MG_SYNC_ORG ") "
-                  "and s.seq > $2 and s.seq <= $3 order by s.id", t->stage,
-                  t->target);
-
-    return mg_sync_steps(s, st, &b, n, e);
-}
-
-
-static int
-mg_sync_vanish(mg_store_sync_t *s, const mg_sync_table_t *t, int64_t *n,
-    mg_error_t *e)
-{
-    mg_buf_t  b;
-
-    mg_buf_init(&b, 0);
-    mg_buf_printf(&b, "update %s t set active = false, updated_at = now() "
-                  "where t.source = $1 and t.active "
-                  "and t.org_id = " MG_SYNC_ORG " and t.deleted_at is null "
-                  "and not 'active' = any (t.manual_fields) and not exists "
-                  "(select from %s s where s.id = t.id)", t->target,
-                  t->stage);
-
-    return mg_sync_run(s, &b, 1, n, e);
-}
-
-
-/* The statement for some thousand staged rows after the other. */
-
-static int
-mg_sync_steps(mg_store_sync_t *s, const mg_sync_stage_t *st, mg_buf_t *sql,
-    int64_t *n, mg_error_t *e)
-{
-    int              rc;
-    int64_t          seq;
-    mg_pg_rows_t    *rows;
-    mg_pg_params_t   p;
-
-    *n = 0;
-    rc = MG_OK;
-    mg_buf_char(sql, '\0');
-
-    if (sql->failed) {
-        rc = mg_store_memory(e);
+    if (mg_sync_steps(s, &b, s->models.seq, e) != MG_OK) {
+        return MG_ERROR;
     }
 
-    for (seq = 0; rc == MG_OK && seq < st->seq; seq += MG_SYNC_STEP) {
-        mg_pg_params_init(&p, s->arena);
-        mg_pg_param_z(&p, s->source);
-        mg_pg_param_int(&p, seq);
-        mg_pg_param_int(&p, seq + MG_SYNC_STEP);
+    mg_buf_init(&b, 0);
+    mg_buf_z(&b, "insert into model.model_sources (id, org_id, source, "
+             "rank, ");
+    mg_columns_names(&b, mg_model_columns, "", MG_COLUMNS_SOURCE);
+    mg_buf_printf(&b, ") select s.id, " MG_SYNC_ORG ", $1, %d, ",
+                  (int) s->scope.rank);
+    mg_columns_names(&b, mg_model_columns, "s.", MG_COLUMNS_SOURCE);
+    mg_buf_z(&b, " from pg_temp.sync_model s where s.seq > $2 "
+             "and s.seq <= $3 and not exists "
+             "(select from model.model_sources t where t.id = s.id "
+             "and t.org_id = " MG_SYNC_ORG " and t.source = $1) "
+             "order by s.id");
 
-        rc = mg_pg_exec_dynamic(s->c, sql->data, &p, &rows, e);
+    return mg_sync_steps(s, &b, s->models.seq, e);
+}
 
-        if (rc == MG_OK) {
-            *n += (int64_t) mg_pg_rows_affected(rows);
-            mg_pg_rows_free(rows);
+
+/* What it has said, and no longer says; less what is not believed. */
+
+static int
+mg_sync_gone(mg_store_sync_t *s, int64_t *held, mg_error_t *e)
+{
+    mg_buf_t     b;
+    const char  *listed;
+
+    listed = "t.source = $1 and t.org_id = " MG_SYNC_ORG
+             " and t.active is not false "
+             "and ($2::text is null or t.provider_id = $2)";
+
+    if (mg_pg_exec(s->c, "create temp table sync_gone (seq bigint, id text, "
+                   "provider_id text) on commit drop", NULL, NULL, e)
+        != MG_OK)
+    {
+        return MG_ERROR;
+    }
+
+    mg_buf_init(&b, 0);
+    mg_buf_printf(&b, "insert into pg_temp.sync_gone "
+                  "select row_number() over (), t.id, t.provider_id "
+                  "from model.model_sources t where %s and not exists "
+                  "(select from pg_temp.sync_model s where s.id = t.id)",
+                  listed);
+
+    if (mg_sync_run(s, &b, MG_SYNC_WITH_BOTH, &s->missing, e) != MG_OK) {
+        return MG_ERROR;
+    }
+
+    if (s->missing == 0 || s->scope.force) {
+        return MG_OK;
+    }
+
+    mg_buf_init(&b, 0);
+    mg_buf_printf(&b, "with n as (select t.provider_id, count(*) as n "
+                  "from model.model_sources t where %s "
+                  "group by t.provider_id), g as (select g.provider_id, "
+                  "count(*) as n from pg_temp.sync_gone g "
+                  "group by g.provider_id) delete from pg_temp.sync_gone x "
+                  "using n, g where n.provider_id = g.provider_id "
+                  "and x.provider_id = g.provider_id "
+                  "and g.n * 100 > n.n * %u", listed,
+                  mg_sync_shrink(&s->scope));
+
+    return mg_sync_run(s, &b, MG_SYNC_WITH_BOTH, held, e);
+}
+
+
+static int
+mg_sync_withdraw(mg_store_sync_t *s, mg_error_t *e)
+{
+    mg_buf_t  b;
+
+    if (s->missing == 0) {
+        return MG_OK;
+    }
+
+    mg_buf_init(&b, 0);
+    mg_buf_z(&b, s->scope.authority
+                 ? "update model.model_sources t set active = false, "
+                   "gone_at = now() from pg_temp.sync_gone g "
+                 : "delete from model.model_sources t "
+                   "using pg_temp.sync_gone g ");
+    mg_buf_z(&b, "where t.id = g.id and t.source = $1 "
+             "and t.org_id = " MG_SYNC_ORG);
+
+    return mg_sync_run(s, &b, MG_SYNC_WITH_SOURCE, NULL, e);
+}
+
+
+/* -- what all of them say -- */
+
+/*
+ * Merges the models that the table names, some thousand at a time, and
+ * writes the rows that come out otherwise than they are.
+ */
+
+static int
+mg_sync_merge(mg_store_sync_t *s, const char *table, int creates,
+    int64_t last, mg_sync_merged_t *m, mg_error_t *e)
+{
+    int       rc;
+    char      where[256];
+    int64_t   seq, n;
+    mg_buf_t  b, fill;
+
+    if (last == 0) {
+        return MG_OK;
+    }
+
+    mg_buf_init(&b, 0);
+    mg_buf_z(&b, "create temp table if not exists sync_merged "
+             "on commit drop as select false as fresh, m.* from (");
+    mg_merge_select(&b, "false");
+    mg_buf_z(&b, ") m with no data");
+
+    if (mg_sync_run(s, &b, MG_SYNC_PLAIN, NULL, e) != MG_OK) {
+        return MG_ERROR;
+    }
+
+    (void) snprintf(where, sizeof(where), "s.org_id = " MG_SYNC_ORG
+                    " and s.id in (select g.id from %s g where g.seq > $1 "
+                    "and g.seq <= $2)", table);
+
+    mg_buf_init(&fill, 0);
+    mg_buf_z(&fill, "insert into pg_temp.sync_merged "
+             "select t.id is null, m.* from (");
+    mg_merge_select(&fill, where);
+    mg_buf_printf(&fill, ") m left join model.models_metadata t "
+                  "on t.id = m.id and t.org_id = m.org_id "
+                  "where case when t.id is null then %s "
+                  "else t.deleted_at is null and (",
+                  creates ? "exists (select from model.providers p "
+                            "where p.id = m.provider_id "
+                            "and p.org_id = m.org_id "
+                            "and p.deleted_at is null)" : "false");
+    mg_columns_names(&fill, mg_model_columns, "t.", MG_COLUMNS_MERGED);
+    mg_buf_z(&fill, ", t.provenance, t.sources) is distinct from (");
+    mg_columns_names(&fill, mg_model_columns, "m.", MG_COLUMNS_MERGED);
+    mg_buf_z(&fill, ", m.provenance, m.sources) end");
+    mg_buf_char(&fill, '\0');
+
+    rc = fill.failed ? mg_store_memory(e) : MG_OK;
+
+    for (seq = 0; rc == MG_OK && seq < last; seq += MG_SYNC_STEP) {
+        rc = mg_sync_step(s, fill.data, 0, seq, &n, e);
+
+        if (rc == MG_OK && n > 0) {
+            rc = mg_sync_merge_write(s, m, e);
         }
+    }
+
+    mg_buf_free(&fill);
+
+    return rc;
+}
+
+
+static int
+mg_sync_merge_write(mg_store_sync_t *s, mg_sync_merged_t *m, mg_error_t *e)
+{
+    int64_t   added;
+    mg_buf_t  b;
+
+    if (mg_sync_merge_count(s, m, e) != MG_OK) {
+        return MG_ERROR;
+    }
+
+    mg_buf_init(&b, 0);
+    mg_buf_z(&b, "update model.models_metadata t set ");
+    mg_columns_each(&b, mg_model_columns, ", ", "% = m.%", 0,
+                    MG_COLUMNS_MERGED);
+    mg_buf_z(&b, ", provenance = m.provenance, sources = m.sources, "
+             "updated_at = now(), refreshed_at = now() "
+             "from pg_temp.sync_merged m where not m.fresh "
+             "and t.id = m.id and t.org_id = m.org_id");
+
+    if (mg_sync_run(s, &b, MG_SYNC_PLAIN, NULL, e) != MG_OK) {
+        return MG_ERROR;
+    }
+
+    mg_buf_init(&b, 0);
+    mg_buf_z(&b, "insert into model.models_metadata (id, org_id, source, "
+             "refreshed_at, provenance, sources, ");
+    mg_columns_names(&b, mg_model_columns, "", MG_COLUMNS_TABLE);
+    mg_buf_z(&b, ") select m.id, m.org_id, $1, now(), m.provenance, "
+             "m.sources, ");
+    mg_columns_names(&b, mg_model_columns, "m.", MG_COLUMNS_TABLE);
+    mg_buf_z(&b, " from pg_temp.sync_merged m where m.fresh order by m.id");
+
+    if (mg_sync_run(s, &b, MG_SYNC_WITH_SOURCE, &added, e) != MG_OK) {
+        return MG_ERROR;
+    }
+
+    m->added += added;
+
+    return mg_pg_exec(s->c, "truncate pg_temp.sync_merged", NULL, NULL, e);
+}
+
+
+/* A row of which only the provenance differs has not changed. */
+
+static int
+mg_sync_merge_count(mg_store_sync_t *s, mg_sync_merged_t *m, mg_error_t *e)
+{
+    int                 i;
+    mg_buf_t            b;
+    mg_pg_rows_t       *r;
+    const mg_column_t  *col;
+
+    mg_buf_init(&b, 0);
+    mg_buf_z(&b, "select count(*) filter (where t.active "
+             "and not m.active), count(*) filter (where (t.active "
+             "and not m.active) is not true and (");
+    mg_columns_names(&b, mg_model_columns, "t.", MG_COLUMNS_MERGED);
+    mg_buf_z(&b, ") is distinct from (");
+    mg_columns_names(&b, mg_model_columns, "m.", MG_COLUMNS_MERGED);
+    mg_buf_z(&b, ")), ");
+    mg_columns_each(&b, mg_model_columns, ", ",
+                    "count(*) filter (where t.% is distinct from m.%)", 0,
+                    MG_COLUMNS_MERGED);
+    mg_buf_z(&b, " from pg_temp.sync_merged m join model.models_metadata t "
+             "on t.id = m.id and t.org_id = m.org_id where not m.fresh");
+
+    if (mg_store_exec(s->c, &b, NULL, &r, e) != MG_OK) {
+        return MG_ERROR;
+    }
+
+    m->removed += mg_pg_rows_int(r, 0, 0);
+    m->changed += mg_pg_rows_int(r, 0, 1);
+
+    for (i = 0, col = mg_model_columns; col->name; col++) {
+        if (col->sets & MG_COLUMNS_MERGED) {
+            m->fields[i] += mg_pg_rows_int(r, 0, i + 2);
+            i++;
+        }
+    }
+
+    mg_pg_rows_free(r);
+
+    return MG_OK;
+}
+
+
+/* -- for the history -- */
+
+/* Entries of the list that the catalog has. */
+
+static int
+mg_sync_known(mg_store_sync_t *s, int64_t *n, mg_error_t *e)
+{
+    mg_pg_rows_t  *r;
+
+    *n = s->models.staged;
+
+    if (s->scope.creates) {
+        return MG_OK;
+    }
+
+    if (mg_pg_exec_dynamic(s->c, "select count(*) from pg_temp.sync_model s "
+                           "join model.models_metadata m on m.id = s.id "
+                           "and m.org_id = " MG_SYNC_ORG, NULL, &r, e)
+        != MG_OK)
+    {
+        return MG_ERROR;
+    }
+
+    *n = mg_pg_rows_int(r, 0, 0);
+    mg_pg_rows_free(r);
+
+    return MG_OK;
+}
+
+
+static int
+mg_sync_fields(mg_store_sync_t *s, const mg_sync_merged_t *m,
+    int64_t results, mg_str_t *json)
+{
+    unsigned            i;
+    mg_jw_t             w;
+    mg_buf_t            b;
+    const mg_column_t  *col;
+
+    mg_buf_init(&b, 0);
+    mg_jw_init(&w, &b);
+    mg_jw_object(&w, NULL);
+
+    for (i = 0, col = mg_model_columns; col->name; col++) {
+        if (!(col->sets & MG_COLUMNS_MERGED)) {
+            continue;
+        }
+
+        if (m->fields[i]) {
+            mg_jw_int(&w, col->name, m->fields[i]);
+        }
+
+        i++;
+    }
+
+    if (results) {
+        mg_jw_int(&w, "benchmarks", results);
+    }
+
+    mg_jw_end_object(&w);
+
+    *json = b.failed ? mg_str_null : mg_arena_dup(s->arena, mg_buf_view(&b));
+    mg_buf_free(&b);
+
+    return json->data ? MG_OK : MG_ERROR;
+}
+
+
+/* -- statements -- */
+
+int
+mg_sync_steps(mg_store_sync_t *s, mg_buf_t *sql, int64_t last, mg_error_t *e)
+{
+    int      rc;
+    int64_t  seq;
+
+    mg_buf_char(sql, '\0');
+    rc = sql->failed ? mg_store_memory(e) : MG_OK;
+
+    for (seq = 0; rc == MG_OK && seq < last; seq += MG_SYNC_STEP) {
+        rc = mg_sync_step(s, sql->data, 1, seq, NULL, e);
     }
 
     mg_buf_free(sql);
@@ -698,141 +666,51 @@ mg_sync_steps(mg_store_sync_t *s, const mg_sync_stage_t *st, mg_buf_t *sql,
 }
 
 
-static int
-mg_sync_run(mg_store_sync_t *s, mg_buf_t *sql, int with_source, int64_t *n,
-    mg_error_t *e)
+int
+mg_sync_step(mg_store_sync_t *s, const char *sql, int with_source,
+    int64_t seq, int64_t *n, mg_error_t *e)
 {
-    mg_pg_rows_t    *rows;
+    mg_pg_rows_t    *r;
     mg_pg_params_t   p;
 
     mg_pg_params_init(&p, s->arena);
 
     if (with_source) {
-        mg_pg_param_z(&p, s->source);
+        mg_pg_param_str(&p, s->scope.source);
     }
 
-    if (mg_store_exec(s->c, sql, &p, &rows, e) != MG_OK) {
+    mg_pg_param_int(&p, seq);
+    mg_pg_param_int(&p, seq + MG_SYNC_STEP);
+
+    if (mg_pg_exec_dynamic(s->c, sql, &p, &r, e) != MG_OK) {
         return MG_ERROR;
     }
 
     if (n) {
-        *n = (int64_t) mg_pg_rows_affected(rows);
+        *n = (int64_t) mg_pg_rows_affected(r);
     }
 
-    mg_pg_rows_free(rows);
+    mg_pg_rows_free(r);
 
     return MG_OK;
 }
 
 
-static void
-mg_sync_free(mg_store_sync_t *s)
-{
-    mg_pg_params_t  p;
-
-    mg_pg_rollback(s->c);
-
-    (void) mg_pg_exec_dynamic(s->c, "drop table if exists "
-                              "pg_temp.sync_provider, pg_temp.sync_model",
-                              NULL, NULL, NULL);
-
-    mg_pg_params_init(&p, NULL);
-    mg_pg_param_z(&p, s->source);
-
-    (void) mg_pg_exec(s->c, "select pg_advisory_unlock("
-                      "hashtextextended($1, " MG_SYNC_LOCK "))", &p, NULL,
-                      NULL);
-
-    mg_buf_free(&s->providers.rows);
-    mg_buf_free(&s->models.rows);
-    mg_arena_destroy(s->arena);
-    free(s);
-}
-
-
-/* -- history -- */
-
-static int
-mg_sync_history(mg_pg_t *c, const char *source, const char *status,
-    const char *error, int64_t started_at, int64_t providers_changed,
-    const mg_sync_counts_t *counts, mg_error_t *e)
-{
-    mg_pg_params_t  p;
-
-    mg_pg_params_init(&p, NULL);
-    mg_pg_param_z(&p, source);
-    mg_pg_param_z(&p, status);
-    mg_pg_param_z(&p, error);
-    mg_pg_param_time(&p, started_at ? started_at : mg_now_us());
-    mg_pg_param_int(&p, counts->added);
-    mg_pg_param_int(&p, counts->changed);
-    mg_pg_param_int(&p, counts->removed);
-    mg_pg_param_int(&p, counts->unchanged);
-    mg_pg_param_int(&p, counts->failed);
-    mg_pg_param_int(&p, counts->providers);
-    mg_pg_param_int(&p, providers_changed);
-    mg_pg_param_int(&p, counts->models);
-    mg_pg_param_int(&p, counts->bytes);
-
-    return mg_pg_exec(c, "insert into model.models_refresh_history "
-                      "(source, status, error, started_at, added, changed, "
-                      "removed, unchanged, failed, providers, "
-                      "providers_changed, models, bytes) values "
-                      "($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, "
-                      "$13)", &p, NULL, e);
-}
-
-
 int
-mg_store_sync_history(mg_pg_t *c, unsigned limit, mg_arena_t *a,
-    mg_sync_history_t **rows, unsigned *n, mg_error_t *e)
+mg_sync_run(mg_store_sync_t *s, mg_buf_t *sql, unsigned with, int64_t *n,
+    mg_error_t *e)
 {
-    int                 i, count;
-    mg_pg_rows_t       *r;
-    mg_pg_params_t      p;
-    mg_sync_history_t  *h;
+    mg_pg_params_t  p;
 
-    mg_pg_params_init(&p, a);
-    mg_pg_param_int(&p, limit);
+    mg_pg_params_init(&p, s->arena);
 
-    if (mg_pg_exec(c, "select id, source, status, error, added, changed, "
-                   "removed, unchanged, failed, providers, models, bytes, "
-                   "started_at, completed_at "
-                   "from model.models_refresh_history "
-                   "order by started_at desc, id limit $1", &p, &r, e)
-        != MG_OK)
-    {
-        return MG_ERROR;
+    if (with & MG_SYNC_WITH_SOURCE) {
+        mg_pg_param_str(&p, s->scope.source);
     }
 
-    count = mg_pg_rows_count(r);
-    h = mg_arena_calloc(a, (size_t) (count + 1) * sizeof(mg_sync_history_t));
-    *rows = h;
-    *n = 0;
-
-    for (i = 0; h && i < count; i++) {
-        if (mg_column_str(r, i, 0, a, &h[i].id) != MG_OK
-            || mg_column_str(r, i, 1, a, &h[i].source) != MG_OK
-            || mg_column_str(r, i, 2, a, &h[i].status) != MG_OK
-            || mg_column_str(r, i, 3, a, &h[i].error) != MG_OK)
-        {
-            break;
-        }
-
-        h[i].counts.added = mg_pg_rows_int(r, i, 4);
-        h[i].counts.changed = mg_pg_rows_int(r, i, 5);
-        h[i].counts.removed = mg_pg_rows_int(r, i, 6);
-        h[i].counts.unchanged = mg_pg_rows_int(r, i, 7);
-        h[i].counts.failed = mg_pg_rows_int(r, i, 8);
-        h[i].counts.providers = mg_pg_rows_int(r, i, 9);
-        h[i].counts.models = mg_pg_rows_int(r, i, 10);
-        h[i].counts.bytes = mg_pg_rows_int(r, i, 11);
-        h[i].started_at = mg_pg_rows_time(r, i, 12);
-        h[i].completed_at = mg_pg_rows_time(r, i, 13);
-        *n = (unsigned) i + 1;
+    if (with & MG_SYNC_WITH_PROVIDER) {
+        mg_pg_param_str(&p, mg_sync_optional(s->scope.provider));
     }
 
-    mg_pg_rows_free(r);
-
-    return (h && *n == (unsigned) count) ? MG_OK : mg_store_memory(e);
+    return mg_store_write(s->c, sql, &p, n, e);
 }

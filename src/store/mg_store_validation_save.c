@@ -7,6 +7,7 @@
  * Pool threads; blocks.
  */
 
+#include "store/mg_store_sync.h"
 #include "store/mg_store_validation_row.h"
 
 #include "base/mg_jw.h"
@@ -27,6 +28,8 @@ static int mg_validation_json(const mg_validation_result_t *results,
 static void mg_validation_text(mg_buf_t *b, mg_str_t s, size_t max);
 static int mg_validation_add(mg_pg_t *c, const mg_pg_params_t *p,
     const mg_model_t *models, unsigned n, mg_error_t *e);
+static int mg_validation_merge(mg_pg_t *c, const mg_pg_params_t *p,
+    mg_error_t *e);
 static int mg_validation_stage(mg_pg_t *c, const mg_model_t *models,
     unsigned n, mg_error_t *e);
 static int mg_validation_list(mg_pg_t *c, const mg_pg_params_t *p,
@@ -317,7 +320,11 @@ mg_store_validation_discovered(mg_pg_t *c, mg_str_t id,
 }
 
 
-/* New models of the provider; entries of other providers are passed over. */
+/*
+ * New models of the provider; entries of other providers are passed over, and
+ * of those that are known only the word of the provider that had given them
+ * up is taken back.
+ */
 
 static int
 mg_validation_add(mg_pg_t *c, const mg_pg_params_t *p,
@@ -329,16 +336,13 @@ mg_validation_add(mg_pg_t *c, const mg_pg_params_t *p,
         return MG_ERROR;
     }
 
-    /* a model that its provider had given up is offered after all */
-
-    if (mg_pg_exec_dynamic(c, "update model.models_metadata m "
-                           "set active = true, updated_at = now() "
+    if (mg_pg_exec_dynamic(c, "update model.model_sources s "
+                           "set active = true, gone_at = null "
                            "from pg_temp.validation_model d, "
                            "model.ai_model_validation_progress v "
-                           "where v.id = $1 and m.id = d.id "
-                           "and m.org_id = v.org_id and not m.active "
-                           "and m.source = d.source "
-                           "and not 'active' = any (m.manual_fields)",
+                           "where v.id = $1 and s.id = d.id "
+                           "and s.org_id = v.org_id and not s.active "
+                           "and s.source = coalesce(d.source, 'provider')",
                            p, NULL, e)
         != MG_OK)
     {
@@ -346,16 +350,62 @@ mg_validation_add(mg_pg_t *c, const mg_pg_params_t *p,
     }
 
     mg_buf_init(&b, 0);
-    mg_buf_z(&b, "insert into model.models_metadata "
-             "(id, org_id, source, refreshed_at, ");
-    mg_columns_names(&b, mg_model_columns, "", 0);
-    mg_buf_z(&b, ") select d.id, v.org_id, coalesce(d.source, 'provider'), "
-             "now(), ");
-    mg_columns_names(&b, mg_model_columns, "d.", 0);
+    mg_buf_z(&b, "insert into model.model_sources "
+             "(id, org_id, source, rank, ");
+    mg_columns_names(&b, mg_model_columns, "", MG_COLUMNS_SOURCE);
+    mg_buf_printf(&b, ") select d.id, v.org_id, "
+                  "coalesce(d.source, 'provider'), %d, ", MG_RANK_PROVIDER);
+    mg_columns_names(&b, mg_model_columns, "d.", MG_COLUMNS_SOURCE);
     mg_buf_z(&b, " from pg_temp.validation_model d, "
              "model.ai_model_validation_progress v where v.id = $1 "
-             "and d.provider_id = v.provider_id "
-             "order by d.id on conflict do nothing");
+             "and d.provider_id = v.provider_id and not exists "
+             "(select from model.models_metadata m where m.id = d.id "
+             "and m.org_id = v.org_id) on conflict do nothing");
+
+    if (mg_store_exec(c, &b, p, NULL, e) != MG_OK) {
+        return MG_ERROR;
+    }
+
+    return mg_validation_merge(c, p, e);
+}
+
+
+static int
+mg_validation_merge(mg_pg_t *c, const mg_pg_params_t *p, mg_error_t *e)
+{
+    mg_buf_t     b;
+    const char  *listed;
+
+    listed = "(s.id, s.org_id) in (select d.id, v.org_id "
+             "from pg_temp.validation_model d, "
+             "model.ai_model_validation_progress v where v.id = $1)";
+
+    mg_buf_init(&b, 0);
+    mg_buf_z(&b, "update model.models_metadata t set active = true, "
+             "provenance = m.provenance, sources = m.sources, "
+             "updated_at = now() from (");
+    mg_merge_select(&b, listed);
+    mg_buf_z(&b, ") m where t.id = m.id and t.org_id = m.org_id "
+             "and m.active and not t.active");
+
+    if (mg_store_exec(c, &b, p, NULL, e) != MG_OK) {
+        return MG_ERROR;
+    }
+
+    mg_buf_init(&b, 0);
+    mg_buf_z(&b, "insert into model.models_metadata (id, org_id, source, "
+             "refreshed_at, provenance, sources, ");
+    mg_columns_names(&b, mg_model_columns, "", MG_COLUMNS_TABLE);
+    mg_buf_z(&b, ") select m.id, m.org_id, coalesce(d.source, 'provider'), "
+             "now(), m.provenance, m.sources, ");
+    mg_columns_names(&b, mg_model_columns, "m.", MG_COLUMNS_TABLE);
+    mg_buf_z(&b, " from (");
+    mg_merge_select(&b, listed);
+    mg_buf_z(&b, ") m join (select distinct on (id) id, source, provider_id "
+             "from pg_temp.validation_model order by id) d on d.id = m.id "
+             "join model.ai_model_validation_progress v on v.id = $1 "
+             "and v.provider_id = d.provider_id "
+             "order by m.id on conflict do nothing");
 
     return mg_store_exec(c, &b, p, NULL, e);
 }
@@ -372,7 +422,7 @@ mg_validation_stage(mg_pg_t *c, const mg_model_t *models, unsigned n,
     mg_buf_init(&b, 0);
     mg_buf_z(&b, "create temp table if not exists validation_model "
              "(id text, source text, ");
-    mg_columns_each(&b, mg_model_columns, ", ", "% #", 0, 0);
+    mg_columns_each(&b, mg_model_columns, ", ", "% #", 0, MG_COLUMNS_STAGE);
     mg_buf_z(&b, ") on commit delete rows");
 
     if (mg_store_exec(c, &b, NULL, NULL, e) != MG_OK
@@ -391,7 +441,7 @@ mg_validation_stage(mg_pg_t *c, const mg_model_t *models, unsigned n,
 
         mg_pg_copy_str(&b, 1, models[i].id);
         mg_pg_copy_str(&b, 0, models[i].source);
-        mg_columns_copy(&b, mg_model_columns, &models[i], 0);
+        mg_columns_copy(&b, mg_model_columns, &models[i]);
         mg_buf_char(&b, '\n');
     }
 

@@ -176,7 +176,7 @@ test_members(void)
 
     p.model[2] = "demo/c/x:1@y~Z";
     ok(change(&p, before.version + 5) == MG_ERROR, "another version");
-    is_int(db_error.kind, MG_E_CONFLICT, "is a conflict");
+    is_int(db_error.kind, MG_E_PRECONDITION, "is not what was expected");
     p.refuse = 1;
     ok(change(&p, 0) == MG_ERROR && db_error.kind == MG_E_FORBIDDEN,
        "a refusal comes through");

@@ -5,7 +5,7 @@
  */
 
 #include "db.h"
-#include "provider/mg_protocol.h"
+#include "provider/mg_models_dev.h"
 
 
 #define DOCUMENT  "conf/models.dev/api.json"
@@ -13,6 +13,22 @@
 
 static char    *document;
 static size_t   document_len;
+
+static const mg_sync_scope_t  models_dev = {
+    .source = mg_str("models.dev"),
+    .rank = MG_RANK_MODELS_DEV,
+    .creates = 1,
+    .authority = 1,
+    .etag = mg_str("W/\"1\"")
+};
+
+static const mg_sync_scope_t  small = {
+    .source = mg_str("small"),
+    .rank = MG_RANK_LIST,
+    .creates = 1,
+    .authority = 1,
+    .force = 1
+};
 
 
 static int
@@ -29,8 +45,9 @@ on_model(void *ctx, const mg_model_t *m, mg_error_t *e)
 }
 
 
-static const mg_models_dev_handler_t  handler = {
-    on_provider, on_model, NULL
+static const mg_source_handler_t  handler = {
+    .provider = on_provider,
+    .model = on_model
 };
 
 
@@ -59,13 +76,13 @@ static int64_t
 sync_document(mg_sync_counts_t *counts)
 {
     int64_t           start;
-    mg_models_dev_t  *d;
+    void             *d;
     mg_store_sync_t  *s;
 
     memset(counts, 0, sizeof(mg_sync_counts_t));
     counts->bytes = (int64_t) document_len;
 
-    s = mg_store_sync_begin(db, "models.dev", &db_error);
+    s = mg_store_sync_begin(db, &models_dev, &db_error);
     if (s == NULL) {
         fail("begin: %s", db_error.message);
         return 0;
@@ -143,7 +160,8 @@ test_document(void)
                   "where last_synced_at > created_at"), 145,
            "but says when the source was seen");
 
-    ok(mg_store_sync_history(db, 10, db_arena, &h, &n, &db_error) == MG_OK
+    ok(mg_store_sync_history(db, mg_str_null, mg_str_null, 10, db_arena, &h,
+                             &n, &db_error) == MG_OK
        && n == 2, "two rows of history");
     is_int(h[0].counts.unchanged, 5269, "the newest first");
     is_int(h[1].counts.added, 5269, "then the first");
@@ -226,7 +244,7 @@ sync_begin(void)
     mg_provider_t     p;
     mg_store_sync_t  *s;
 
-    s = mg_store_sync_begin(db, "small", &db_error);
+    s = mg_store_sync_begin(db, &small, &db_error);
 
     mg_provider_init(&p);
     p.id = mg_str("small");
@@ -360,7 +378,7 @@ test_failure(void)
 
     s = sync_begin();
     c = mg_pg_checkout(db_pool, &e);
-    ok(mg_store_sync_begin(c, "small", &e) == NULL
+    ok(mg_store_sync_begin(c, &small, &e) == NULL
        && e.kind == MG_E_CONFLICT, "two syncs of a source exclude each other");
 
     db_model_init(&m, "small", "never");
@@ -375,50 +393,10 @@ test_failure(void)
                   "where id = 'small/never'"), 0, "and no others");
     is_int(db_raised("catalog"), raised, "and no generation");
 
-    s = mg_store_sync_begin(c, "small", &e);
+    s = mg_store_sync_begin(c, &small, &e);
     ok(s != NULL, "the next one may begin");
     mg_store_sync_abort(s, mg_now_us(), &counts, "enough");
     mg_pg_release(c);
-}
-
-
-/* Indexes that the contract names, with the catalog in them. */
-
-static void
-test_indexes(void)
-{
-    char          want[80];
-    unsigned      i;
-    const char   *plan;
-
-    static const struct {
-        const char  *where;
-        const char  *index;
-    } queries[] = {
-        { "provider_id = 'openai' and active", "provider_active" },
-        { "id = 'openai/gpt-4o'", "pkey" },
-        { "provider_id = 'openai' and provider_model_id = 'gpt-4o'",
-          "provider_model" },
-        { "health_status = 'unavailable' and active", "health_active" },
-        { "name ilike '%sonnet%'", "name_trgm" },
-        { "name = 'GPT-4o'", "name" },
-        { "modality = 'text->image' and active", "modality_active" },
-        { "tags @> '[\"x\"]'", "tags" },
-        { "refreshed_at > now() + interval '1 day'", "refreshed" },
-        { "family = 'gpt-codex'", "family" }
-    };
-
-    db_run("vacuum analyze model.models_metadata");
-
-    for (i = 0; i < sizeof(queries) / sizeof(queries[0]); i++) {
-        plan = db_text("explain (format json) select id "
-                       "from model.models_metadata where %s",
-                       queries[i].where);
-        (void) snprintf(want, sizeof(want),
-                        "\"Index Name\": \"models_metadata_%s\"",
-                        queries[i].index);
-        like(plan, want, "index %s is used", queries[i].index);
-    }
 }
 
 
@@ -430,7 +408,6 @@ main(void)
     test_by_hand();
     test_entries();
     test_failure();
-    test_indexes();
     free(document);
 
     return db_done();

@@ -1,20 +1,22 @@
 /*
- * Lists of models as anybody may send them.  The first byte says which:
+ * Lists of models as anybody may send them.  The first byte says how they are
+ * read: by 3 the kind, the rest which source or protocol.
  *
- *     models.dev's document, once in one piece and once cut at the places
+ *     a source's document, once in one piece and once cut at the places
  *     that the input names: what it delivers must be the same
- *     a provider's list, a provider's answer to a probe
+ *     a provider's list, and the path of its next page
+ *     a provider's answer to a probe
  *
- * What is delivered must be what may enter the catalog, and words that are
- * kept must be bounded and printable.
+ * What is delivered must be what may enter the catalog, paths must be paths,
+ * and words that are kept must be bounded and printable.
  */
 
 #include "fuzz.h"
 
 #include "base/mg_hash.h"
 #include "base/mg_uri.h"
-#include "provider/mg_openai.h"
 #include "provider/mg_protocol.h"
+#include "provider/mg_source.h"
 
 
 #define MESSAGE_MAX  300
@@ -25,6 +27,7 @@ typedef struct {
     uint64_t     sum;
     unsigned     providers;
     unsigned     models;
+    unsigned     benchmarks;
     unsigned     skipped;
 } seen_t;
 
@@ -83,6 +86,23 @@ on_model(void *ctx, const mg_model_t *m, mg_error_t *e)
 }
 
 
+static int
+on_benchmark(void *ctx, const mg_benchmark_t *b, mg_error_t *e)
+{
+    seen_t  *s = ctx;
+
+    (void) e;
+    fuzz_check(b->model_id.len > 0 && b->name.len > 0 && b->score.len > 0);
+    fuzz_check(s->models > 0);
+
+    s->benchmarks++;
+    add(s, b->name);
+    add(s, b->score);
+
+    return MG_OK;
+}
+
+
 static void
 on_skipped(void *ctx, mg_str_t id, const char *reason)
 {
@@ -95,28 +115,29 @@ on_skipped(void *ctx, mg_str_t id, const char *reason)
 }
 
 
-static const mg_models_dev_handler_t  handler = {
-    on_provider,
-    on_model,
-    on_skipped
+static const mg_source_handler_t  handler = {
+    .provider = on_provider,
+    .model = on_model,
+    .benchmark = on_benchmark,
+    .skipped = on_skipped
 };
 
 
 /* Feeds pieces of 1 to 16 bytes by the digits of "cuts"; 0: one piece. */
 
 static int
-document(mg_str_t body, uint64_t cuts, seen_t *seen)
+document(const mg_source_t *s, mg_str_t body, uint64_t cuts, seen_t *seen)
 {
-    int               rc;
-    char             *piece;
-    size_t            n;
-    mg_error_t        e;
-    mg_models_dev_t  *d;
+    int          rc;
+    char        *piece;
+    void        *d;
+    size_t       n;
+    mg_error_t   e;
 
     memset(seen, 0, sizeof(seen_t));
     memset(&e, 0, sizeof(e));
 
-    d = mg_models_dev_create(&handler, seen);
+    d = s->create(&handler, seen);
     fuzz_check(d != NULL);
 
     rc = MG_OK;
@@ -127,7 +148,7 @@ document(mg_str_t body, uint64_t cuts, seen_t *seen)
         cuts = (cuts >> 4) | (cuts << 60);
 
         piece = fuzz_piece(mg_str_n(body.data, n));
-        rc = mg_models_dev_feed(d, piece, n, &e);
+        rc = s->feed(d, piece, n, &e);
         free(piece);
 
         body.data += n;
@@ -135,22 +156,27 @@ document(mg_str_t body, uint64_t cuts, seen_t *seen)
     }
 
     if (rc == MG_OK) {
-        rc = mg_models_dev_finish(d, &e);
+        rc = s->finish(d, &e);
     }
 
     fuzz_check(rc == MG_OK || e.message[0] != '\0');
-    mg_models_dev_destroy(d);
+    s->destroy(d);
 
     return rc;
 }
 
 
 static void
-documents(mg_str_t body)
+documents(unsigned which, mg_str_t body)
 {
-    int       one, other;
-    seen_t    whole, cut;
-    uint64_t  cuts;
+    int                 one, other;
+    seen_t              whole, cut;
+    uint64_t            cuts;
+    const mg_source_t  *s;
+
+    for (s = mg_sources; which > 0 && s[1].name.data; s++) {
+        which--;
+    }
 
     if (body.len < sizeof(cuts)) {
         return;
@@ -159,12 +185,13 @@ documents(mg_str_t body)
     memcpy(&cuts, body.data, sizeof(cuts));
     body = mg_str_n(body.data + sizeof(cuts), body.len - sizeof(cuts));
 
-    one = document(body, 0, &whole);
-    other = document(body, cuts | 1, &cut);
+    one = document(s, body, 0, &whole);
+    other = document(s, body, cuts | 1, &cut);
 
     fuzz_check(one == other);
     fuzz_check(whole.providers == cut.providers);
     fuzz_check(whole.models == cut.models);
+    fuzz_check(whole.benchmarks == cut.benchmarks);
     fuzz_check(whole.skipped == cut.skipped);
     fuzz_check(whole.sum == cut.sum);
 }
@@ -181,6 +208,7 @@ on_listed(void *ctx, const mg_model_t *m, mg_error_t *e)
     fuzz_check(m->provider_model_id.len > 0);
     fuzz_check(m->name.len > 0);
     fuzz_check((unsigned) m->type < MG_TYPE_N);
+    fuzz_check(m->extra.data == NULL || m->extra.data[0] == '{');
 
     s->models++;
 
@@ -194,8 +222,43 @@ on_listed(void *ctx, const mg_model_t *m, mg_error_t *e)
 }
 
 
+static const mg_protocol_t *
+protocol(unsigned which)
+{
+    unsigned  n;
+
+    for (n = 0; mg_protocol_at(n); n++) { /* void */ }
+
+    return mg_protocol_at(which % n);
+}
+
+
+/* Behind a base URL, in a request's line: nothing may end either. */
+
 static void
-list(mg_str_t body)
+next(const mg_protocol_t *p, mg_str_t body, mg_arena_t *a)
+{
+    int         rc;
+    size_t      i;
+    mg_str_t    path;
+    mg_error_t  e;
+
+    memset(&e, 0, sizeof(e));
+    rc = p->next(body, mg_str_null, a, &path, &e);
+
+    fuzz_check(rc != MG_ERROR || e.message[0] != '\0');
+
+    for (i = 0; rc == MG_OK && i < path.len; i++) {
+        fuzz_check(path.data[i] > ' ' && path.data[i] <= '~'
+                   && path.data[i] != '#');
+    }
+
+    fuzz_check(rc != MG_OK || path.data[0] == '/');
+}
+
+
+static void
+list(const mg_protocol_t *p, mg_str_t body)
 {
     int          rc;
     seen_t       seen;
@@ -210,17 +273,21 @@ list(mg_str_t body)
     a = mg_arena_create(16 * 1024 * 1024);
     fuzz_check(a != NULL);
 
-    rc = mg_protocol_openai.list(body, a, on_listed, &seen, &skipped, &e);
+    rc = p->list(body, a, on_listed, &seen, &skipped, &e);
 
     fuzz_check(seen.models <= 1000);
     fuzz_check(rc == MG_OK || e.message[0] != '\0');
+
+    if (p->next) {
+        next(p, body, a);
+    }
 
     mg_arena_destroy(a);
 }
 
 
 static void
-judge(mg_str_t body)
+judge(const mg_protocol_t *p, mg_str_t body)
 {
     int                i, status;
     size_t             at;
@@ -242,7 +309,7 @@ judge(mg_str_t body)
     fuzz_check(a != NULL);
 
     for (i = 0; i < 2; i++) {
-        class = mg_protocol_openai.judge(&m, status, body, a, &message);
+        class = p->judge(&m, status, body, a, &message);
 
         fuzz_check((unsigned) class < MG_PROBE_N);
         fuzz_check(class != MG_PROBE_OK || status == 200);
@@ -278,15 +345,15 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     switch (data[0] % 3) {
 
     case 0:
-        documents(body);
+        documents(data[0] / 3, body);
         break;
 
     case 1:
-        list(body);
+        list(protocol(data[0] / 3), body);
         break;
 
     default:
-        judge(body);
+        judge(protocol(data[0] / 3), body);
         break;
     }
 

@@ -10,94 +10,14 @@
 #include <stdlib.h>
 
 #include "base/mg_hash.h"
+#include "snap_ask.h"
 #include "snap_sample.h"
-#include "snapshot/mg_snap_layout.h"
 
 
 #define PATCH   8
 
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-
-static uint64_t  eaten;
-
-
-/* Touches each byte, so that the sanitizer sees where it lies. */
-
-static void
-eat(mg_str_t s)
-{
-    size_t  i;
-
-    for (i = 0; i < s.len; i++) {
-        eaten += (unsigned char) s.data[i];
-    }
-}
-
-
-static void
-ask_catalog(const mg_snap_t *s)
-{
-    int                 capability, type;
-    uint32_t            i, page_no;
-    mg_str_t            a, b;
-    mg_catalog_page_t   page;
-    mg_catalog_query_t  q;
-
-    static const char  *ids[] = {
-        "ab/zeta", "ab/gone", "ab/Alpha/Big:1@x~y", "", "zz", "ab", "none"
-    };
-
-    static const char  *searches[] = { "", "a", "zeta one", "e t h", "~y" };
-
-    for (i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
-        if (mg_catalog_model(s, mg_str_z(ids[i]), &a, &b) == MG_OK) {
-            eat(a);
-            eat(b);
-        }
-
-        if (mg_catalog_provider(s, mg_str_z(ids[i]), &a) == MG_OK) {
-            eat(a);
-        }
-    }
-
-    for (i = 0; i < mg_catalog_providers(s); i++) {
-        eat(mg_catalog_provider_at(s, i));
-    }
-
-    for (i = 0; i < 2 * MG_CATALOG_BODY_N; i++) {
-        mg_catalog_body(s, (mg_catalog_body_e) (i / 2), i % 2, &a);
-        eat(a);
-    }
-
-    for (i = 0; i < 5 * 3 * 3 * 3; i++) {
-        capability = (int) (i % 3) - 1;
-        type = (int) (i / 3 % 3) - 1;
-
-        memset(&q, 0, sizeof(mg_catalog_query_t));
-        q.provider = i / 9 % 3 == 1 ? mg_str("ab") : mg_str_null;
-        q.capability = capability;
-        q.type = type;
-        q.search = mg_str_z(searches[i / 27]);
-        q.limit = i / 9 % 3 == 2 ? 2 : 1000;
-
-        for (page_no = 1; page_no < 4; page_no++) {
-            q.page = page_no;
-            mg_catalog_list(s, &q, &page);
-
-            for (uint32_t j = 0; j < page.n_runs; j++) {
-                eat(page.runs[j]);
-
-                if (page.runs[j].data[page.runs[j].len - 1] != ',') {
-                    abort();
-                }
-            }
-        }
-    }
-
-    eaten += mg_catalog_models(s) + mg_catalog_providers(s);
-}
 
 
 static void
@@ -107,6 +27,7 @@ ask_routing(const mg_snap_t *s)
     uint32_t              i, n;
     mg_str_t              body;
     mg_routing_group_t    g;
+    mg_str_t              name, value;
     mg_routing_token_t    t;
     mg_routing_backend_t  b;
     mg_routing_variant_t  v;
@@ -156,6 +77,12 @@ ask_routing(const mg_snap_t *s)
         eat(b.host_port);
         eat(b.path);
         eat(b.key_sealed);
+        eat(b.headers);
+
+        while (mg_routing_header(&b.headers, &name, &value)) {
+            eat(name);
+            eat(value);
+        }
 
         for (n = 0; n < b.n_addrs; n++) {
             eat(mg_str_n((const char *) &b.addrs[n], b.addr_lens[n]));
@@ -173,7 +100,7 @@ ask_routing(const mg_snap_t *s)
     mg_routing_models(s, 1, &body);
     eat(body);
 
-    eaten += mg_routing_groups(s);
+    asked_bytes += mg_routing_groups(s);
 }
 
 
@@ -206,7 +133,6 @@ static void
 frame(char *image, size_t len)
 {
     size_t            skip;
-    mg_checksum_t     c;
     mg_snap_header_t  h;
 
     skip = offsetof(mg_snap_header_t, checksum) + sizeof(uint64_t);
@@ -218,9 +144,7 @@ frame(char *image, size_t len)
     h.file_len = len;
     memcpy(image, &h, sizeof(h));
 
-    mg_checksum_init(&c);
-    mg_checksum_add(&c, image + skip, len - skip);
-    h.checksum = mg_checksum_end(&c);
+    h.checksum = mg_sum64(image + skip, len - skip);
     memcpy(image, &h, sizeof(h));
 }
 
@@ -263,10 +187,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
 
     if (mg_snap_verify(mg_str_n(image, len), kind, NULL) == MG_OK) {
-        memset(&s, 0, sizeof(mg_snap_t));
-        s.base = image;
-        s.size = len;
-        s.header = (const void *) image;
+        s = ask_view(mg_str_n(image, len));
 
         if (kind == MG_SNAP_CATALOG) {
             ask_catalog(&s);

@@ -63,6 +63,58 @@ sample_model(mg_model_t *m, const sample_model_t *from, char *id, size_t size)
     m->price[MG_PRICE_OUTPUT] = 0;
     m->context = 128000;
     m->created_at = 1700000000000000LL;
+
+    if (from == &sample_models[0]) {
+        m->description = mg_str("The \"last\" letter");
+        m->version = mg_str("1.2");
+        m->deprecation_date = mg_str("2027-01-31");
+        m->benchmark_score = 81250;
+        m->popularity_score = 100000;
+        m->reliability_score = 0;
+        m->price_tiers = mg_str("[{\"input\":2}]");
+        m->source_model_id = mg_str("zeta-latest");
+        m->sources = mg_str("{\"models.dev\":{\"id\":\"ab/zeta\"}}");
+        m->provenance = mg_str("{\"name\":\"manual\"}");
+        m->extra = mg_str("{\"interleaved\":true}");
+        m->modalities_in = mg_str("[\"text\",\"image\"]");
+        m->release_date = mg_str("2024-07");
+    }
+}
+
+
+/* Two of one model, the older one first, and one of a model that is not. */
+
+static SAMPLE_UNUSED void
+sample_benchmarks(mg_catalog_builder_t *b)
+{
+    mg_error_t      e;
+    mg_benchmark_t  r;
+
+    memset(&r, 0, sizeof(mg_benchmark_t));
+    r.model_id = mg_str("ab/zeta");
+    r.name = mg_str("MMLU-Pro");
+    r.score = mg_str("81.25");
+    r.metric = mg_str("accuracy");
+    r.date = mg_str("2024-01-01");
+    r.source = mg_str("models.dev");
+
+    if (mg_catalog_builder_benchmark(b, &r, &e) != MG_OK) {
+        abort();
+    }
+
+    r.score = mg_str("n/a");
+    r.date = mg_str("2025-01-01");
+    r.variant = mg_str("5 \"shot\"");
+
+    if (mg_catalog_builder_benchmark(b, &r, &e) != MG_OK) {
+        abort();
+    }
+
+    r.model_id = mg_str("nobody/x");
+
+    if (mg_catalog_builder_benchmark(b, &r, &e) != MG_OK) {
+        abort();
+    }
 }
 
 
@@ -82,6 +134,7 @@ sample_catalog(uint64_t generation)
     static const char  *providers[] = { "ab0", "ab", "ab.c", "ab-c", "none" };
 
     b = mg_catalog_builder_create(generation);
+    sample_benchmarks(b);
 
     for (from = sample_models; from->provider != NULL; from++) {
         sample_model(&m, from, id, sizeof(id));
@@ -168,6 +221,9 @@ sample_routing(uint64_t generation)
     p.protocol = mg_str("openai");
     p.base_url = mg_str("https://[::1]:8443/v1/");
     p.key_sealed = mg_str("\1sealed");
+    p.headers = mg_str("{\"X-Team\":\"a: b\",\"Host\":\"evil\","
+                       "\"X-Number\":7,\"X-Line\":\"1\\nX-Evil: 2\","
+                       "\"X-Empty\":\"\"}");
     p.read_timeout_ms = 60000;
 
     if (mg_routing_builder_provider(b, &p, &unresolved, &e) != MG_OK) {

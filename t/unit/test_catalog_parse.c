@@ -27,6 +27,38 @@ static const case_t  models[] = {
     { "{\"id\":\"own/m\",\"pricing\":{\"input\":\"0.045000000000000005\","
       "\"output\":null},\"limits\":{\"context\":1e6}}", NULL, NULL },
 
+    { "{\"id\":\"own/m\",\"description\":\"a\\nb\",\"version\":\"1\","
+      "\"deprecation_date\":\"2027-01\",\"benchmark_score\":100,"
+      "\"popularity_score\":0,\"reliability_score\":null,"
+      "\"price_tiers\":null}", NULL, NULL },
+
+    { "{\"id\":\"own/m\",\"benchmark_score\":100.001}", "benchmark_score",
+      "\"100.001\" is not between 0 and 100" },
+    { "{\"id\":\"own/m\",\"popularity_score\":-1}", "popularity_score",
+      "\"-1\"" },
+    { "{\"id\":\"own/m\",\"reliability_score\":\"9\"}",
+      "reliability_score", "\"9\"" },
+    { "{\"id\":\"own/m\",\"benchmark_score\":1e99}", "benchmark_score",
+      "\"1e99\"" },
+    { "{\"id\":\"own/m\",\"deprecation_date\":\"x\"}",
+      "deprecation_date", "deprecation_date" },
+    { "{\"id\":\"own/m\",\"price_tiers\":{}}", "price_tiers",
+      "an array of at most 16" },
+    { "{\"id\":\"own/m\",\"price_tiers\":[1]}", "price_tiers",
+      "must hold \"tier\"" },
+    { "{\"id\":\"own/m\",\"price_tiers\":[{\"input\":1}]}",
+      "price_tiers", "must hold \"tier\"" },
+    { "{\"id\":\"own/m\",\"price_tiers\":[{\"tier\":{\"type\":"
+      "\"context\",\"size\":-1}}]}", "price_tiers", "must hold \"tier\"" },
+    { "{\"id\":\"own/m\",\"price_tiers\":[{\"tier\":{\"type\":"
+      "\"context\",\"size\":1},\"input\":\"1\"}]}", "price_tiers",
+      "\"1\" is not a price" },
+    { "{\"id\":\"own/m\",\"price_tiers\":[{\"tier\":{\"type\":"
+      "\"context\",\"size\":1},\"cheap\":1}]}", "price_tiers",
+      "\"cheap\" in price_tiers is not known" },
+    { "{\"id\":\"own/m\",\"price_tiers\":[{},{},{},{},{},{},{},{},{},{},"
+      "{},{},{},{},{},{},{}]}", "price_tiers", "at most 16" },
+
     { "{}", "id", "id is missing" },
     { "{\"id\":7}", "id", "id must be a string" },
     { "{\"id\":\"nomodel\"}", "id", "form provider/model" },

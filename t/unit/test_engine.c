@@ -81,7 +81,7 @@ test_stop(void)
     hand_over = 1;
     is_int(mg_run_stop(&run, &e), MG_ERROR, "the worker leaves");
     is_int(e.kind, MG_E_CANCELLED, "as a cancellation");
-    like(e.message, "another one goes on", "in words");
+    like(e.message, "another worker goes on", "in words");
 
     run.beat_us = 0;
     is_int(mg_run_stop(&run, &e), MG_ERROR, "and does not beat any more");

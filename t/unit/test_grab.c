@@ -28,18 +28,46 @@ taken(void *ctx, uint32_t id, mg_str_t json)
 }
 
 
+typedef struct {
+    const char  *text;
+    const char  *want;
+} document_t;
+
+
+/* What is taken does not depend on where the document is cut. */
+
 static void
-test_documents(void)
+check(const document_t *d, uint32_t arrays)
 {
-    size_t     i, cut, bad;
+    size_t     cut, bad;
     mg_buf_t   seen;
     mg_str_t   text;
     mg_grab_t  g;
 
-    static const struct {
-        const char  *text;
-        const char  *want;
-    } cases[] = {
+    text = mg_str_z(d->text);
+
+    for (bad = 0, cut = 0; cut <= text.len; cut++) {
+        mg_buf_init(&seen, 0);
+        mg_grab_init(&g, paths, taken, &seen);
+        g.arrays = arrays;
+
+        mg_grab_feed(&g, text.data, cut);
+        mg_grab_feed(&g, text.data + cut, text.len - cut);
+
+        bad += !mg_str_eq(mg_buf_view(&seen), mg_str_z(d->want));
+        mg_buf_free(&seen);
+    }
+
+    is_int(bad, 0, "%s", d->text);
+}
+
+
+static void
+test_documents(void)
+{
+    size_t  i;
+
+    static const document_t  cases[] = {
         { "{\"usage\":{\"a\":1,\"b\":[{}]},\"model\":\"m\"}",
           "1={\"a\":1,\"b\":[{}]};3=\"m\";" },
         { "{\"usage\":12,\"model\":null}", "1=12;3=null;" },
@@ -63,22 +91,50 @@ test_documents(void)
         { "{\"usage\":nope!}", "" },
         { "{\"usage\"}", "" },
         { "}", "" },
-        { "{\"usage\":{\"a\":", "" }
+        { "{\"usage\":{\"a\":", "" },
+        { "{\"x\":[{\"usage\":1},\"]}\"],\"message\" : {\"a\":{\"usage\":2},"
+          "\"usage\":{\"b\":[\"}\"]}},\"usage\" :3}",
+          "2={\"b\":[\"}\"]};1=3;" },
+        { "{\"message\":{\"x\":1},\"y\":{\"usage\":2}}", "" },
+        { "{\"message\":1,\"usage\":\"u\"}", "1=\"u\";" }
     };
 
     for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        text = mg_str_z(cases[i].text);
+        check(&cases[i], 0);
+    }
+}
 
-        for (bad = 0, cut = 0; cut <= text.len; cut++) {
-            mg_buf_init(&seen, 0);
-            mg_grab_init(&g, paths, taken, &seen);
-            mg_grab_feed(&g, text.data, cut);
-            mg_grab_feed(&g, text.data + cut, text.len - cut);
-            bad += !mg_str_eq(mg_buf_view(&seen), mg_str_z(cases[i].want));
-            mg_buf_free(&seen);
-        }
 
-        is_int(bad, 0, "%s", cases[i].text);
+/* Arrays that are looked through: their objects stand where they stand. */
+
+static void
+test_arrays(void)
+{
+    size_t  i;
+
+    static const document_t  cases[] = {
+        { "[{\"usage\":1},{\"usage\":2,\"x\":[]} , {\"model\":3}]",
+          "1=1;1=2;3=3;" },
+        { "{\"message\":[{\"usage\":1},7,\"usage\",[{\"usage\":2}],"
+          "{\"x\":{\"usage\":3},\"usage\":[{\"usage\":4}]}],\"model\":5}",
+          "2=1;2=[{\"usage\":4}];3=5;" },
+        { "{\"message\":[],\"usage\":1}", "1=1;" },
+        { "{\"message\":[ ],\"x\":[{\"usage\":2}],\"usage\":[1]}",
+          "1=[1];" },
+        { "{\"message\":{\"x\":[{\"usage\":1}],\"usage\":2}}", "2=2;" },
+        { "[[{\"usage\":1}],{\"message\":[{\"usage\":2}]}]", "2=2;" },
+        { "[{\"message\":1},{\"usage\":2}]", "1=2;" },
+        { "[{\"usage\":1},]", "1=1;" },
+        { "[{\"usage\":1}}", "1=1;" },
+        { "[{\"usage\":1]", "1=1;" },
+        { "[1,2,{\"usage\":1}] 2", "1=1;" },
+        { "[DONE]", "" },
+        { "[", "" },
+        { "[]", "" }
+    };
+
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        check(&cases[i], 1);
     }
 }
 
@@ -107,6 +163,9 @@ test_limits(void)
         mg_grab_feed(&g, text, 1000);
         mg_grab_feed(&g, text + 1000, len - 1000);
         free(text);
+
+        is_uint(g.missed, n == MG_GRAB_VALUE_MAX - 2 ? 0 : 1 << 3,
+                "what was too long is remembered");
 
         if (n == MG_GRAB_VALUE_MAX - 2) {
             is_int(seen.len, 2 + MG_GRAB_VALUE_MAX + 1 + 4,
@@ -141,6 +200,7 @@ int
 main(void)
 {
     test_documents();
+    test_arrays();
     test_limits();
 
     return done_testing();

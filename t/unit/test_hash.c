@@ -77,50 +77,6 @@ test_hex(void)
 }
 
 
-static void
-test_checksum(void)
-{
-    size_t         i, j, bad;
-    uint8_t        data[100];
-    uint64_t       whole, sum;
-    mg_checksum_t  c;
-
-    for (i = 0; i < sizeof(data); i++) {
-        data[i] = (uint8_t) (i * 7);
-    }
-
-    mg_checksum_init(&c);
-    mg_checksum_add(&c, data, sizeof(data));
-    whole = mg_checksum_end(&c);
-
-    for (bad = 0, i = 0; i < sizeof(data); i++) {
-        for (j = i; j < sizeof(data); j += 3) {
-            mg_checksum_init(&c);
-            mg_checksum_add(&c, data, i);
-            mg_checksum_add(&c, data + i, j - i);
-            mg_checksum_add(&c, data + j, sizeof(data) - j);
-            bad += (mg_checksum_end(&c) != whole);
-        }
-    }
-
-    is_int(bad, 0, "the same in any pieces");
-
-    for (bad = 0, i = 0; i < sizeof(data) * 8; i++) {
-        data[i / 8] ^= (uint8_t) (1 << (i % 8));
-        mg_checksum_init(&c);
-        mg_checksum_add(&c, data, sizeof(data));
-        sum = mg_checksum_end(&c);
-        bad += (sum == whole);
-        data[i / 8] ^= (uint8_t) (1 << (i % 8));
-    }
-
-    is_int(bad, 0, "each flipped bit is seen");
-
-    ok(mg_siphash((const uint8_t *) "nginx model file", data, sizeof(data))
-       == whole, "it is SipHash with a fixed key");
-}
-
-
 /* The paper's own key and input of 15 bytes; a sum that misses no bit. */
 
 static void
@@ -167,7 +123,6 @@ main(void)
     test_short();
     test_sha256();
     test_hex();
-    test_checksum();
 
     return done_testing();
 }

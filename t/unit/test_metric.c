@@ -55,6 +55,8 @@ metrics(void)
     mg_metric_add(&slots[1], RECORDS_WRITTEN, 20);
     mg_metric_add(&slots[2], RECORDS_WRITTEN, 300);
     mg_metric_add(&slots[2], DATABASE_ERRORS, 0x100000000ULL);
+    mg_metric_took(&slots[0], ADOPT_ROUTING, 1);
+    mg_metric_took(&slots[2], ADOPT_ROUTING, 1);
 
     mg_buf_init(&b, 0);
     mg_metrics_write(&b, slots, 3);
@@ -66,7 +68,13 @@ metrics(void)
     like(text, "\nnginx_model_database_errors_total 4294967296\n",
          "64 bits, no label");
     ok(len > 2 && text[len - 2] == '\n', "ends with a line break");
-    is_int(lines(text, "nginx_model_"), MG_M_N, "a line for each counter");
+    is_int(lines(text, "nginx_model_"),
+           MG_M_N + MG_H_N * (MG_HISTOGRAM_BOUNDS + 3),
+           "a line for each counter, nineteen for each histogram");
+    like(text, "\nnginx_model_rebuild_duration_seconds_count{"
+         "kind=\"routing\",source=\"redis\"} 2\n", "durations of all slots");
+    is_int(lines(text, "# TYPE nginx_model_rebuild_duration_seconds "), 1,
+           "a histogram with labels is described once");
 
     for (i = 0, twice = 0; i < MG_M_N; i++) {
         snprintf(begin, sizeof(begin), "# TYPE %s counter\n", names[i]);

@@ -219,7 +219,7 @@ test_runs(void)
     };
 
     for (i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
-        for (bad = 0, n = 0; n < 70; n++) {
+        for (bad = 0, n = 0; n < 170; n++) {
             len = strlen(units[i]) * n + 20;
             text = malloc(len);
             memcpy(text, "{\"x\":\"", 6);

@@ -1,7 +1,8 @@
 /*
- * What would break: a damaged or half-written snapshot is served, a full
- * disk costs the last good file, a list leaves out, repeats or misorders
- * models, or a key of a provider shows in the catalog.
+ * What would break: a half-written snapshot is served, a full disk costs the
+ * last good file, a list leaves out, repeats or misorders models, a member
+ * of an answer is missing, what sendfile() is told is not the body, or a key
+ * of a provider shows in the catalog.
  */
 
 #ifndef _GNU_SOURCE
@@ -28,35 +29,6 @@
 
 
 static char  dir[64];
-
-
-/* -- damage -- */
-
-static void
-damage(mg_str_t image)
-{
-    int          held;
-    char        *odd;
-    size_t       at;
-    mg_error_t   e;
-
-    is_int(mg_snap_verify(image, MG_SNAP_CATALOG, &e), MG_OK, "as built");
-    is_int(mg_snap_verify(image, MG_SNAP_ROUTING, &e), MG_ERROR,
-           "not of the other kind");
-    is_int(mg_snap_verify(image, 77, &e), MG_ERROR, "no such kind");
-
-    odd = malloc(image.len + 1);
-    memcpy(odd + 1, image.data, image.len);
-    is_int(mg_snap_verify(mg_str_n(odd + 1, image.len), MG_SNAP_CATALOG, &e),
-           MG_OK, "at an odd address");
-    free(odd);
-
-    held = sample_refuses_all_flips(image, MG_SNAP_CATALOG, &at);
-    ok(held, "a flipped bit at each of %zu bytes is refused (%zu)",
-       image.len, at);
-    held = sample_refuses_all_cuts(image, MG_SNAP_CATALOG, &at);
-    ok(held, "each shorter length is refused (%zu)", at);
-}
 
 
 /* -- files -- */
@@ -312,11 +284,7 @@ all(void)
 {
     mg_catalog_query_t  q;
 
-    memset(&q, 0, sizeof(mg_catalog_query_t));
-    q.capability = -1;
-    q.type = -1;
-    q.page = 1;
-    q.limit = 50;
+    mg_catalog_query_init(&q);
 
     return q;
 }
@@ -439,7 +407,8 @@ searches(const mg_snap_t *s)
         { "zet zeta eta", "ab/zeta ab0/three (2 in 1)" },
         { "alpha/big:1@X~y", "ab/Alpha/Big:1@x~y (1 in 1)" },
         { "\"quoted\"", "ab.c/two (1 in 1)" },
-        { "gone", " (0 in 0)" },
+        { "gone", "ab-c/one ab/zeta (2 in 2)" },
+        { "goner", " (0 in 0)" },
         { "zetazeta", " (0 in 0)" },
         { "oneone", " (0 in 0)" },
         { "one two", " (0 in 0)" },
@@ -456,7 +425,7 @@ searches(const mg_snap_t *s)
         q = all();
         q.search = mg_str_z(table[i].search);
 
-        if (i == 12) {
+        if (i == 13) {
             q.search.len -= 2;
         }
 
@@ -478,6 +447,69 @@ searches(const mg_snap_t *s)
     q = all();
     q.search = mg_str_n(longest, sizeof(longest));
     is_str(ids(s, &q), " (0 in 0)", "a thousand bytes");
+}
+
+
+static void
+every_member(const mg_snap_t *s)
+{
+    mg_str_t  item, more, json;
+    mg_buf_t  b;
+
+    static const char  marks[] =
+        "[{\"name\":\"MMLU-Pro\",\"score\":\"n/a\",\"metric\":\"accuracy\","
+        "\"harness\":null,\"variant\":\"5 \\\"shot\\\"\",\"dataset\":null,"
+        "\"version\":null,\"url\":null,\"date\":\"2025-01-01\","
+        "\"source\":\"models.dev\"},"
+        "{\"name\":\"MMLU-Pro\",\"score\":81.25,\"metric\":\"accuracy\","
+        "\"harness\":null,\"variant\":null,\"dataset\":null,"
+        "\"version\":null,\"url\":null,\"date\":\"2024-01-01\","
+        "\"source\":\"models.dev\"}]";
+
+    (void) mg_catalog_model(s, mg_str("ab/zeta"), &item, &more);
+
+    mg_buf_init(&b, 0);
+    mg_buf_add(&b, item.data, item.len - 1);
+    mg_buf_str(&b, more);
+    mg_buf_z(&b, "}");
+    mg_buf_char(&b, '\0');
+
+    like(b.data, "\"last_refreshed_at\":null,\"version\":\"1.2\","
+         "\"deprecation_date\":\"2027-01-31\",\"benchmark_score\":81.25,"
+         "\"popularity_score\":100,\"reliability_score\":0,\"source\":{",
+         "scores, behind what was there before");
+    like(b.data, "\"details\":{\"interleaved\":true},"
+         "\"price_tiers\":[{\"input\":2}],"
+         "\"sources\":{\"models.dev\":{\"id\":\"ab/zeta\"}},"
+         "\"provenance\":{\"name\":\"manual\"},"
+         "\"source_model_id\":\"zeta-latest\","
+         "\"description\":\"The \\\"last\\\" letter\",\"benchmarks\":[{",
+         "what only the single answer has");
+    mg_buf_free(&b);
+
+    is_int(mg_catalog_benchmarks(s, mg_str("ab/zeta"), &json), MG_OK,
+           "benchmarks");
+    is_mem(json.data, json.len, marks, sizeof(marks) - 1, "newest first");
+    is_int(mg_catalog_benchmarks(s, mg_str("ab/gone"), &json), MG_OK,
+           "of a model without");
+    is_mem(json.data, json.len, "[]", 2, "none");
+    is_int(mg_catalog_benchmarks(s, mg_str("nobody/x"), &json), MG_DECLINED,
+           "of no model");
+}
+
+
+/* What sendfile() is told must be those bytes. */
+
+static void
+in_file(const mg_snap_t *s, mg_str_t body)
+{
+    char  *read;
+
+    read = malloc(body.len);
+    is_int(pread(mg_snap_fd(s), read, body.len,
+                 (off_t) mg_snap_offset(s, body)), body.len, "in the file");
+    ok(memcmp(read, body.data, body.len) == 0, "the same bytes");
+    free(read);
 }
 
 
@@ -512,8 +544,13 @@ singles(const mg_snap_t *s)
          "\"updated_at\":null", "times");
     like(b.data, "\"source\":{\"name\":\"models.dev\"},\"details\":null",
          "provenance");
+    like(b.data, "\"version\":null,\"deprecation_date\":null,"
+         "\"benchmark_score\":null", "unknown is null");
+    like(b.data, "\"benchmarks\":[]}", "no benchmarks");
     mg_arena_destroy(a);
     mg_buf_free(&b);
+
+    every_member(s);
 
     is_int(mg_catalog_model(s, mg_str("ab/gone"), &item, &more), MG_OK,
            "an inactive one by its id");
@@ -582,6 +619,7 @@ bodies(const mg_snap_t *s)
     mg_buf_free(&b);
 
     mg_catalog_body(s, MG_CATALOG_BODY_FIRST_PAGE, 1, &zipped);
+    in_file(s, zipped);
     ok(zipped.len > 18 && memcmp(zipped.data, "\x1f\x8b\x08", 3) == 0
        && zipped.data[zipped.len - 4] == (char) (body.len & 0xff),
        "its gzip is of its length");
@@ -766,7 +804,6 @@ main(void)
     one = sample_catalog(1);
     two = sample_catalog(2);
 
-    damage(one);
     publish(one, two);
     full(one);
     broken_files(one);

@@ -239,6 +239,7 @@ groups(const mg_snap_t *s)
 static void
 backends(const mg_snap_t *s)
 {
+    mg_str_t                    headers, name, value;
     mg_routing_backend_t        b;
     const struct sockaddr_in   *in;
     const struct sockaddr_in6  *in6;
@@ -264,6 +265,15 @@ backends(const mg_snap_t *s)
     ok(mg_str_eq(b.scheme, mg_str("https")), "scheme with TLS");
     ok(mg_str_eq(b.path, mg_str("/v1")), "path without its last slash");
     ok(mg_str_eq(b.key_sealed, mg_str("\1sealed")), "sealed key");
+
+    headers = b.headers;
+    is_int(mg_routing_header(&headers, &name, &value), 1, "a header");
+    ok(mg_str_eq(name, mg_str("X-Team")) && mg_str_eq(value, mg_str("a: b")),
+       "its name and value");
+    is_int(mg_routing_header(&headers, &name, &value), 1, "another one");
+    ok(mg_str_eq(name, mg_str("X-Empty")) && value.len == 0,
+       "that is empty: what may not be sent is left out");
+    is_int(mg_routing_header(&headers, &name, &value), 0, "and no more");
     is_int(b.read_timeout_ms, 60000, "timeout");
     in6 = (const struct sockaddr_in6 *) b.addrs;
     ok(b.n_addrs == 1 && in6->sin6_family == AF_INET6

@@ -137,6 +137,20 @@ test_decode(void)
 
 
 static void
+test_encode(void)
+{
+    char    out[64];
+    size_t  len;
+
+    len = mg_uri_encode(mg_str("a/b c\0\xe4?&=%~"), "/", out);
+    is_mem(out, len, "a/b%20c%00%E4%3F%26%3D%25~", 26, "encode");
+    is_int(mg_uri_encode(mg_str_null, "", out), 0, "nothing");
+    len = mg_uri_encode(mg_str("a/b"), "", out);
+    is_mem(out, len, "a%2Fb", 5, "a slash that is not kept");
+}
+
+
+static void
 test_query(void)
 {
     size_t    i;
@@ -202,6 +216,7 @@ main(void)
     test_url();
     test_length();
     test_decode();
+    test_encode();
     test_query();
     test_checks();
 
