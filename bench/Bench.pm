@@ -21,16 +21,34 @@ use POSIX qw(setsid WNOHANG);
 use Time::HiRes qw(time sleep);
 
 our @EXPORT = qw(
-    $top $dir api cpu_ns database free_port gateway gateway_conf mean_of
-    median nginx rounds say_row services spit start_pinned token wait_for wrk
+    $top $dir $rounds $seconds api catalog_gateway children compare cpu_ns
+    database free_port gateway_conf median nginx ready row rows run_row rounds
+    services spit start_pinned stop token wait_for wrk
 );
 
 our $top = abs_path(dirname(__FILE__) . '/..');
+our $rounds = $ENV{BENCH_ROUNDS} || 5;
+our $seconds = $ENV{BENCH_SECONDS} || 2;
 our $dir = tempdir('gateway-bench-XXXXXX', TMPDIR => 1, CLEANUP => 1);
 chmod 0755, $dir;
 
 my $owner = $$;
-my (@started, %service, $databases);
+my (@started, %service, $databases, %rows, @rows);
+
+
+# A row is named once, by the file of its subject.
+
+sub row {
+    my ($name, $code) = @_;
+
+    push @rows, $name;
+    $rows{$name} = $code;
+    return;
+}
+
+
+sub rows { return @rows }
+sub run_row { return $rows{$_[0]}->() }
 
 
 sub spit {
@@ -84,10 +102,23 @@ sub start_pinned {
 }
 
 
+# Ends one of them before the benchmark does.
+
+sub stop {
+    my ($pid) = @_;
+
+    @started = grep { $_ != $pid } @started;
+    kill 'QUIT', $pid;
+    waitpid $pid, 0;
+    return;
+}
+
+
 # nginx with a configuration text; the pid of its master.
 
 sub nginx {
-    my ($name, $core, $conf) = @_;
+    my ($name, $core, $conf, %o) = @_;
+    my $workers = $o{workers} // 1;
     my $prefix = "$dir/$name";
 
     mkdir $prefix;
@@ -95,7 +126,7 @@ sub nginx {
     spit("$prefix/nginx.conf", <<"END" . $conf);
 daemon off;
 master_process on;
-worker_processes 1;
+worker_processes $workers;
 user nobody nogroup;
 pid $prefix/pid;
 error_log $prefix/error.log warn;
@@ -183,7 +214,7 @@ sub gateway_conf {
     spit("$dir/key", '00112233445566778899aabbccddeeff' x 2 . "\n");
     chmod 0600, "$dir/key";
 
-    my $workers = $o{workers} // 1;
+    my $connections = $o{connections} // 1024;
     my $source = $o{source}
         ? "model_catalog_source $top/conf/models.dev/api.json;" : '';
 
@@ -191,9 +222,10 @@ sub gateway_conf {
 load_module $top/build/ngx_http_model_module.so;
 thread_pool model_db threads=4 max_queue=64;
 thread_pool model_jobs threads=2 max_queue=16;
-events { worker_connections 1024; }
+events { worker_connections $connections; }
 http {
     access_log off;
+    sendfile on;
     client_body_temp_path $dir/t1; proxy_temp_path $dir/t2;
     fastcgi_temp_path $dir/t3; uwsgi_temp_path $dir/t4; scgi_temp_path $dir/t5;
     keepalive_requests 1000000;
@@ -297,11 +329,54 @@ sub median {
 }
 
 
-sub mean_of { return @_ ? sum(@_) / @_ : 0 }
+sub compare {
+    my ($base, $contenders, $bars) = @_;
+    my $floor = median(@{ $base->{us} });
+
+    printf "  %-24s %10s %12s %8s  %s\n", 'contender', 'CPU us/req',
+           'requests/s', 'ratio', 'bar';
+
+    for my $c (@$contenders) {
+        my $us = median(@{ $c->{us} });
+        my $bar = $bars->{ $c->{name} };
+        printf "  %-24s %10.2f %12.0f %8.2f  %s\n", $c->{name}, $us,
+               median(@{ $c->{rps} }), $us / $floor,
+               defined $bar
+                   ? sprintf('<= %.2f %s', $bar,
+                             $us / $floor <= $bar ? 'met' : 'MISSED')
+                   : '';
+    }
+}
 
 
-sub say_row {
-    printf "%-34s %s\n", @_;
+sub ready {
+    my ($base, $token) = @_;
+
+    return wait_for('readiness', 60, sub {
+        eval { api($base, $token, GET => '/api/v1/admin/ready') }
+    });
+}
+
+
+# A gateway with the bundled catalog: (base, token, conninfo, pid, port).
+
+sub catalog_gateway {
+    my (%o) = @_;
+    my $port = free_port();
+    my $conninfo = database();
+    my $token = token($conninfo);
+    my $base = "http://127.0.0.1:$port";
+
+    my $pid = nginx("sync$port", $o{core} // '0,1',
+        gateway_conf($conninfo, <<"END", source => 1, %o), %o);
+    server {
+        listen 127.0.0.1:$port;
+        location /api/ { model_api; }
+        location = /health { model_api; }
+        location = /metrics { model_api; model_auth off; }
+    }
+END
+    return ($base, $token, $conninfo, $pid, $port);
 }
 
 

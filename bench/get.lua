@@ -1,10 +1,16 @@
--- wrk script: GETs BENCH_PATH, with BENCH_TOKEN when that is set.
+-- wrk script: GETs BENCH_PATH, with BENCH_TOKEN and BENCH_ENCODING when set.
 
 local token = os.getenv("BENCH_TOKEN") or ""
 local headers = { ["Host"] = "gateway" }
 
 if token ~= "" then
     headers["Authorization"] = "Bearer " .. token
+end
+
+local encoding = os.getenv("BENCH_ENCODING") or ""
+
+if encoding ~= "" then
+    headers["Accept-Encoding"] = encoding
 end
 
 local one
