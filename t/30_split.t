@@ -16,7 +16,6 @@ use Time::HiRes qw(sleep time);
 
 use Gateway;
 use Host qw(free_port wait_until);
-use Services;
 use Upstream;
 use Wire;
 
@@ -51,7 +50,7 @@ sub echo {
 }
 
 my %up = map { $_ => Upstream->new(echo($_)) } qw(one two);
-my @ports = map { free_port(Services::base()) } 1 .. 2;
+my @ports = map { free_port() } 1 .. 2;
 
 my $gw = Gateway->new(
     servers => join('', map { <<END } 0 .. 1),

@@ -2,12 +2,21 @@
  * mg_grab.c: the reader of the tap.
  *
  * mg_grab_states[] has one function for each state; it takes what it can,
- * sets the next state and returns where it stopped.  Brackets are kept as
- * one bit a level.  While a value is taken, its bytes up to where the reader
- * stands are copied when the value or the piece ends, not one by one.
+ * sets the next state and returns where it stopped.  Keys are looked at in
+ * two places only: in the document, if it is an object, and in those of its
+ * members that a path leads through.  Everything else, which is nearly all
+ * there is, is one state:
  *
- * It checks structure, not the spelling of numbers, literals and strings:
- * who wants the value parses it.
+ *     {"id":"x","choices":[ ... ],"usage":{ ... }}
+ *      ^key     ^key      ^pass   ^key    ^pass, and its bytes are taken
+ *
+ * An array that is looked through is a third place: its values are taken one
+ * after the other, and an object among them has keys as above.
+ *
+ * While a value is passed over, strings and brackets are followed and
+ * brackets must match, as one bit a level; what stands between them is not
+ * looked at.  Who wants the value parses it.  The bytes of a value that is
+ * taken are copied when it or the piece ends, not one by one.
  *
  * Called by the body filter in the event loop; writes only its own struct.
  */
@@ -17,7 +26,9 @@
 
 
 #define MG_GRAB_DEPTH_MAX  64
-#define MG_GRAB_KEY_NONE   0xff
+
+/* A set of first characters; two that share a bit cost a comparison. */
+#define mg_grab_bit(c)     ((uint64_t) 1 << ((c) & 63))
 
 
 typedef const char *(*mg_grab_state_pt)(mg_grab_t *g, const char *p,
@@ -26,7 +37,7 @@ typedef const char *(*mg_grab_state_pt)(mg_grab_t *g, const char *p,
 
 enum {
     MG_GRAB_VALUE = 0,
-    MG_GRAB_FIRST_VALUE,      /* after [ */
+    MG_GRAB_FIRST_ITEM,       /* after [ */
     MG_GRAB_KEY,
     MG_GRAB_FIRST_KEY,        /* after { */
     MG_GRAB_NAME,             /* inside a key */
@@ -35,52 +46,76 @@ enum {
     MG_GRAB_STRING,
     MG_GRAB_STRING_ESCAPE,
     MG_GRAB_ATOM,             /* a number or a literal */
-    MG_GRAB_NEXT,             /* after a value */
+    MG_GRAB_PASS,             /* in brackets that hold nothing to look for */
+    MG_GRAB_NEXT,             /* after a member */
     MG_GRAB_END,              /* after the document */
     MG_GRAB_LOST
 };
 
 
+/* What a byte is to MG_GRAB_PASS. */
+
+enum {
+    MG_GRAB_C_OTHER = 0,
+    MG_GRAB_C_QUOTE,
+    MG_GRAB_C_OPEN,
+    MG_GRAB_C_CLOSE
+};
+
+static const uint8_t  mg_grab_class[256] = {
+    ['"'] = MG_GRAB_C_QUOTE,
+    ['{'] = MG_GRAB_C_OPEN,
+    ['['] = MG_GRAB_C_OPEN,
+    ['}'] = MG_GRAB_C_CLOSE,
+    [']'] = MG_GRAB_C_CLOSE
+};
+
+
 static const char *mg_grab_value(mg_grab_t *g, const char *p,
     const char *end);
-static const char *mg_grab_first_value(mg_grab_t *g, const char *p,
+static const char *mg_grab_first_item(mg_grab_t *g, const char *p,
     const char *end);
 static const char *mg_grab_key(mg_grab_t *g, const char *p, const char *end);
 static const char *mg_grab_first_key(mg_grab_t *g, const char *p,
     const char *end);
 static const char *mg_grab_name(mg_grab_t *g, const char *p, const char *end);
-static const char *mg_grab_escape(mg_grab_t *g, const char *p,
+static const char *mg_grab_name_escape(mg_grab_t *g, const char *p,
     const char *end);
 static const char *mg_grab_colon(mg_grab_t *g, const char *p,
     const char *end);
 static const char *mg_grab_string(mg_grab_t *g, const char *p,
     const char *end);
+static const char *mg_grab_string_escape(mg_grab_t *g, const char *p,
+    const char *end);
 static const char *mg_grab_atom(mg_grab_t *g, const char *p, const char *end);
+static const char *mg_grab_pass(mg_grab_t *g, const char *p, const char *end);
 static const char *mg_grab_next(mg_grab_t *g, const char *p, const char *end);
 static const char *mg_grab_end(mg_grab_t *g, const char *p, const char *end);
 static const char *mg_grab_lost(mg_grab_t *g, const char *p,
     const char *end);
 
-static const char *mg_grab_open(mg_grab_t *g, const char *p, int object);
-static const char *mg_grab_close(mg_grab_t *g, const char *p, int object);
-static void mg_grab_match(mg_grab_t *g, const char *p);
-static inline int mg_grab_path_is(mg_grab_t *g, const mg_grab_path_t *path);
-static inline int mg_grab_key_is(mg_grab_t *g, int level, const char *key);
+static inline int mg_grab_in_object(mg_grab_t *g);
+static int mg_grab_open(mg_grab_t *g, int object);
+static const char *mg_grab_quote(mg_grab_t *g, const char *p,
+    const char *end);
+static void mg_grab_named(mg_grab_t *g, const char *key, size_t len);
+static inline int mg_grab_is(const char *name, const char *key, size_t len);
 static void mg_grab_copy(mg_grab_t *g, const char *p);
 static void mg_grab_done(mg_grab_t *g, const char *p);
 
 
 static const mg_grab_state_pt  mg_grab_states[] = {
     [MG_GRAB_VALUE] = mg_grab_value,
-    [MG_GRAB_FIRST_VALUE] = mg_grab_first_value,
+    [MG_GRAB_FIRST_ITEM] = mg_grab_first_item,
     [MG_GRAB_KEY] = mg_grab_key,
     [MG_GRAB_FIRST_KEY] = mg_grab_first_key,
     [MG_GRAB_NAME] = mg_grab_name,
-    [MG_GRAB_NAME_ESCAPE] = mg_grab_escape,
+    [MG_GRAB_NAME_ESCAPE] = mg_grab_name_escape,
     [MG_GRAB_COLON] = mg_grab_colon,
     [MG_GRAB_STRING] = mg_grab_string,
-    [MG_GRAB_STRING_ESCAPE] = mg_grab_escape,
+    [MG_GRAB_STRING_ESCAPE] = mg_grab_string_escape,
     [MG_GRAB_ATOM] = mg_grab_atom,
+    [MG_GRAB_PASS] = mg_grab_pass,
     [MG_GRAB_NEXT] = mg_grab_next,
     [MG_GRAB_END] = mg_grab_end,
     [MG_GRAB_LOST] = mg_grab_lost
@@ -91,9 +126,23 @@ void
 mg_grab_init(mg_grab_t *g, const mg_grab_path_t *paths, mg_grab_pt handler,
     void *ctx)
 {
+    const mg_grab_path_t  *path;
+
     g->paths = paths;
     g->handler = handler;
     g->ctx = ctx;
+    g->arrays = 0;
+    g->missed = 0;
+    g->firsts[0] = 0;
+    g->firsts[1] = 0;
+
+    for (path = paths; path->outer != NULL; path++) {
+        g->firsts[0] |= mg_grab_bit(path->outer[0]);
+
+        if (path->inner != NULL) {
+            g->firsts[1] |= mg_grab_bit(path->inner[0]);
+        }
+    }
 
     mg_grab_reset(g);
 }
@@ -104,12 +153,12 @@ mg_grab_reset(mg_grab_t *g)
 {
     g->state = MG_GRAB_VALUE;
     g->depth = 0;
+    g->level = 0;
     g->objects = 0;
-    g->key_len[0] = MG_GRAB_KEY_NONE;
-    g->key_len[1] = MG_GRAB_KEY_NONE;
-    g->key_bad = 0;
+    g->passing = 0;
+    g->through = 0;
+    g->match = -1;
     g->taking = -1;
-    g->taking_depth = 0;
     g->value_len = 0;
     g->from = NULL;
 }
@@ -156,23 +205,47 @@ mg_grab_space(const char *p, const char *end)
 static const char *
 mg_grab_value(mg_grab_t *g, const char *p, const char *end)
 {
+    int  object;
+
     p = mg_grab_space(p, end);
 
     if (p == end) {
         return p;
     }
 
-    if (g->taking == -1 && (g->depth == 1 || g->depth == 2)) {
-        mg_grab_match(g, p);
-    }
+    g->taking = g->match;
+    g->value_len = 0;
+    g->from = p;
 
     if (*p == '"') {
-        g->state = MG_GRAB_STRING;
-        return p + 1;
+        return mg_grab_string(g, p + 1, end);
     }
 
     if (*p == '{' || *p == '[') {
-        return mg_grab_open(g, p, *p == '{');
+        object = (*p == '{');
+
+        if (g->taking == -1
+            && (g->level == 0 || (g->level == 1 && g->through)))
+        {
+            if (object) {
+                g->level++;
+                g->state = MG_GRAB_FIRST_KEY;
+                (void) mg_grab_open(g, 1);
+                return p + 1;
+            }
+
+            if (g->arrays && (g->depth == 0 || mg_grab_in_object(g))) {
+                g->state = MG_GRAB_FIRST_ITEM;
+                (void) mg_grab_open(g, 0);
+                return p + 1;
+            }
+        }
+
+        g->passing = g->depth + 1;
+        g->state = MG_GRAB_PASS;
+        (void) mg_grab_open(g, object);
+
+        return mg_grab_pass(g, p + 1, end);
     }
 
     if ((*p >= '0' && *p <= '9') || *p == '-' || *p == 't' || *p == 'f'
@@ -187,21 +260,27 @@ mg_grab_value(mg_grab_t *g, const char *p, const char *end)
 
 
 static const char *
-mg_grab_first_value(mg_grab_t *g, const char *p, const char *end)
+mg_grab_first_item(mg_grab_t *g, const char *p, const char *end)
 {
     p = mg_grab_space(p, end);
 
     if (p != end && *p == ']') {
-        return mg_grab_close(g, p, 0);
+        return mg_grab_next(g, p, end);
     }
 
-    return mg_grab_value(g, p, end);
+    if (p != end) {
+        g->state = MG_GRAB_VALUE;
+    }
+
+    return p;
 }
 
 
 static const char *
 mg_grab_key(mg_grab_t *g, const char *p, const char *end)
 {
+    const char  *start;
+
     p = mg_grab_space(p, end);
 
     if (p == end) {
@@ -212,14 +291,24 @@ mg_grab_key(mg_grab_t *g, const char *p, const char *end)
         return mg_grab_lost(g, p, end);
     }
 
-    g->state = MG_GRAB_NAME;
-    g->key_bad = 0;
+    start = ++p;
+    p = mg_skip_string(p, end, 0);
 
-    if (g->depth <= 2) {
-        g->key_len[g->depth - 1] = 0;
+    if (end - p >= 2 && p[0] == '"' && p[1] == ':') {
+
+        /* as nearly all are: in one piece, without escapes or a space */
+
+        mg_grab_named(g, start, (size_t) (p - start));
+        g->state = MG_GRAB_VALUE;
+
+        return p + 2;
     }
 
-    return p + 1;
+    g->state = MG_GRAB_NAME;
+    g->key_len = 0;
+    g->key_bad = 0;
+
+    return start;
 }
 
 
@@ -229,7 +318,7 @@ mg_grab_first_key(mg_grab_t *g, const char *p, const char *end)
     p = mg_grab_space(p, end);
 
     if (p != end && *p == '}') {
-        return mg_grab_close(g, p, 1);
+        return mg_grab_next(g, p, end);
     }
 
     return mg_grab_key(g, p, end);
@@ -239,23 +328,20 @@ mg_grab_first_key(mg_grab_t *g, const char *p, const char *end)
 static const char *
 mg_grab_name(mg_grab_t *g, const char *p, const char *end)
 {
-    size_t       n, level;
+    size_t       n;
     const char  *start;
 
     start = p;
     p = mg_skip_string(p, end, 0);
-    level = g->depth - 1;
 
-    if (level < 2) {
-        n = (size_t) (p - start);
+    n = (size_t) (p - start);
 
-        if (n > (size_t) MG_GRAB_KEY_MAX - g->key_len[level]) {
-            g->key_bad = 1;
+    if (n > sizeof(g->key) - g->key_len) {
+        g->key_bad = 1;
 
-        } else {
-            memcpy(g->key[level] + g->key_len[level], start, n);
-            g->key_len[level] += (uint8_t) n;
-        }
+    } else {
+        memcpy(g->key + g->key_len, start, n);
+        g->key_len += (uint8_t) n;
     }
 
     if (p == end) {
@@ -268,9 +354,7 @@ mg_grab_name(mg_grab_t *g, const char *p, const char *end)
         return p + 1;
     }
 
-    if (g->key_bad && level < 2) {
-        g->key_len[level] = MG_GRAB_KEY_NONE;
-    }
+    mg_grab_named(g, g->key, g->key_bad ? 0 : g->key_len);
 
     g->state = MG_GRAB_COLON;
 
@@ -281,12 +365,12 @@ mg_grab_name(mg_grab_t *g, const char *p, const char *end)
 /* The byte after a backslash never ends a string, whatever it is. */
 
 static const char *
-mg_grab_escape(mg_grab_t *g, const char *p, const char *end)
+mg_grab_name_escape(mg_grab_t *g, const char *p, const char *end)
 {
     (void) end;
 
-    g->state = (g->state == MG_GRAB_NAME_ESCAPE) ? MG_GRAB_NAME
-                                                 : MG_GRAB_STRING;
+    g->state = MG_GRAB_NAME;
+
     return p + 1;
 }
 
@@ -310,23 +394,32 @@ mg_grab_colon(mg_grab_t *g, const char *p, const char *end)
 }
 
 
+/* Inside a string that is a member, or passed over with what is around it. */
+
 static const char *
 mg_grab_string(mg_grab_t *g, const char *p, const char *end)
 {
-    p = mg_skip_string(p, end, 0);
+    p = mg_grab_quote(g, p, end);
 
-    if (p == end) {
-        return p;
+    if (p == NULL) {
+        return end;
     }
 
-    if (*p == '\\') {
-        g->state = MG_GRAB_STRING_ESCAPE;
-        return p + 1;
+    if (g->passing) {
+        g->state = MG_GRAB_PASS;
+
+    } else {
+        mg_grab_done(g, p);
     }
 
-    mg_grab_done(g, p + 1);
+    return p;
+}
 
-    return p + 1;
+
+static const char *
+mg_grab_string_escape(mg_grab_t *g, const char *p, const char *end)
+{
+    return mg_grab_string(g, p + 1, end);
 }
 
 
@@ -365,29 +458,93 @@ mg_grab_atom(mg_grab_t *g, const char *p, const char *end)
 }
 
 
+/* Up to the bracket that closes what was opened at the depth "passing". */
+
+static const char *
+mg_grab_pass(mg_grab_t *g, const char *p, const char *end)
+{
+    while (p != end) {
+
+        switch (mg_grab_class[(uint8_t) *p]) {
+
+        case MG_GRAB_C_QUOTE:
+            p = mg_grab_quote(g, p + 1, end);
+
+            if (p == NULL) {
+                return end;
+            }
+
+            continue;
+
+        case MG_GRAB_C_OPEN:
+            if (!mg_grab_open(g, *p == '{')) {
+                return mg_grab_lost(g, p, end);
+            }
+
+            break;
+
+        case MG_GRAB_C_CLOSE:
+            g->depth--;
+
+            if ((g->objects >> g->depth & 1) != (*p == '}')) {
+                return mg_grab_lost(g, p, end);
+            }
+
+            if (g->depth < g->passing) {
+                g->passing = 0;
+                mg_grab_done(g, p + 1);
+                return p + 1;
+            }
+        }
+
+        p++;
+    }
+
+    g->state = MG_GRAB_PASS;
+
+    return p;
+}
+
+
 static const char *
 mg_grab_next(mg_grab_t *g, const char *p, const char *end)
 {
-    int  object;
-
     p = mg_grab_space(p, end);
 
     if (p == end) {
         return p;
     }
 
-    object = g->objects >> (g->depth - 1) & 1;
+    if (mg_grab_in_object(g)) {
 
-    if (*p == ',') {
-        g->state = object ? MG_GRAB_KEY : MG_GRAB_VALUE;
-        return p + 1;
+        if (*p == ',') {
+            g->state = MG_GRAB_KEY;
+            return mg_grab_key(g, p + 1, end);
+        }
+
+        if (*p != '}') {
+            return mg_grab_lost(g, p, end);
+        }
+
+        g->level--;
+
+    } else {
+        g->match = -1;
+
+        if (*p == ',') {
+            g->state = MG_GRAB_VALUE;
+            return p + 1;
+        }
+
+        if (*p != ']') {
+            return mg_grab_lost(g, p, end);
+        }
     }
 
-    if (*p == '}' || *p == ']') {
-        return mg_grab_close(g, p, *p == '}');
-    }
+    g->depth--;
+    mg_grab_done(g, p + 1);
 
-    return mg_grab_lost(g, p, end);
+    return p + 1;
 }
 
 
@@ -412,99 +569,121 @@ mg_grab_lost(mg_grab_t *g, const char *p, const char *end)
 }
 
 
-static const char *
-mg_grab_open(mg_grab_t *g, const char *p, int object)
+/* Is the innermost bracket that of an object? */
+
+static inline int
+mg_grab_in_object(mg_grab_t *g)
+{
+    return g->objects >> (g->depth - 1) & 1;
+}
+
+
+/* 0: brackets are nested too deep. */
+
+static int
+mg_grab_open(mg_grab_t *g, int object)
 {
     uint64_t  bit;
 
     if (g->depth == MG_GRAB_DEPTH_MAX) {
-        return mg_grab_lost(g, p, p + 1);
+        return 0;
     }
 
-    bit = (uint64_t) 1 << g->depth;
+    bit = (uint64_t) 1 << g->depth++;
 
-    if (object) {
-        g->objects |= bit;
-        g->state = MG_GRAB_FIRST_KEY;
+    g->objects = object ? g->objects | bit : g->objects & ~bit;
 
-    } else {
-        g->objects &= ~bit;
-        g->state = MG_GRAB_FIRST_VALUE;
-    }
-
-    g->depth++;
-
-    return p + 1;
+    return 1;
 }
 
+
+/*
+ * From the inside of a string to behind its closing quote; NULL, with the
+ * state set, if the piece ends before.
+ */
 
 static const char *
-mg_grab_close(mg_grab_t *g, const char *p, int object)
+mg_grab_quote(mg_grab_t *g, const char *p, const char *end)
 {
-    if ((int) (g->objects >> (g->depth - 1) & 1) != object) {
-        return mg_grab_lost(g, p, p + 1);
+    for ( ;; ) {
+        p = mg_skip_string(p, end, 0);
+
+        if (p == end) {
+            g->state = MG_GRAB_STRING;
+            return NULL;
+        }
+
+        if (*p == '"') {
+            return p + 1;
+        }
+
+        if (end - p < 2) {
+            g->state = MG_GRAB_STRING_ESCAPE;
+            return NULL;
+        }
+
+        p += 2;
     }
-
-    g->depth--;
-    mg_grab_done(g, p + 1);
-
-    return p + 1;
 }
 
 
-/* A value begins at p under one or two keys: is it wanted? */
+/*
+ * A key is complete: is its value wanted, or does a path lead through it?
+ * Nearly all keys are other ones: the first character tells.
+ */
 
 static void
-mg_grab_match(mg_grab_t *g, const char *p)
+mg_grab_named(mg_grab_t *g, const char *key, size_t len)
 {
-    int32_t  i;
+    int32_t                i;
+    uint32_t               left;
+    const mg_grab_path_t  *path;
 
-    if ((g->objects >> (g->depth - 1) & 1) == 0) {
+    g->match = -1;
+
+    if (g->level == 1) {
+        g->through = 0;
+    }
+
+    if (len == 0 || !(g->firsts[g->level - 1] & mg_grab_bit(key[0]))) {
+        return;
+    }
+
+    if (g->level == 2) {
+
+        for (left = g->through; left != 0; left &= left - 1) {
+            i = __builtin_ctz(left);
+
+            if (mg_grab_is(g->paths[i].inner, key, len)) {
+                g->match = i;
+                return;
+            }
+        }
+
         return;
     }
 
     for (i = 0; g->paths[i].outer != NULL; i++) {
+        path = &g->paths[i];
 
-        if (mg_grab_path_is(g, &g->paths[i])) {
-            g->taking = i;
-            g->taking_depth = g->depth;
-            g->value_len = 0;
-            g->from = p;
-            return;
+        if (mg_grab_is(path->outer, key, len)) {
+
+            if (path->inner == NULL) {
+                g->match = i;
+                return;
+            }
+
+            g->through |= (uint32_t) 1 << i;
         }
     }
 }
 
 
 static inline int
-mg_grab_path_is(mg_grab_t *g, const mg_grab_path_t *path)
+mg_grab_is(const char *name, const char *key, size_t len)
 {
-    if (g->depth == 1) {
-        return path->inner == NULL && mg_grab_key_is(g, 0, path->outer);
-    }
-
-    /* level 0 may be an array, which has no key */
-
-    return path->inner != NULL && (g->objects & 1)
-           && mg_grab_key_is(g, 0, path->outer)
-           && mg_grab_key_is(g, 1, path->inner);
-}
-
-
-static inline int
-mg_grab_key_is(mg_grab_t *g, int level, const char *key)
-{
-    size_t  n;
-
-    n = g->key_len[level];
-
-    /* nearly all keys are other ones: the first byte tells */
-
-    if (n == 0 || n == MG_GRAB_KEY_NONE || g->key[level][0] != key[0]) {
-        return 0;
-    }
-
-    return strlen(key) == n && memcmp(g->key[level], key, n) == 0;
+    return name[0] == key[0] && strlen(name) == len
+           && memcmp(name, key, len) == 0;
 }
 
 
@@ -518,6 +697,7 @@ mg_grab_copy(mg_grab_t *g, const char *p)
     n = (size_t) (p - g->from);
 
     if (n > MG_GRAB_VALUE_MAX - g->value_len) {
+        g->missed |= (uint32_t) 1 << (g->paths[g->taking].id & 31);
         g->taking = -1;
         return;
     }
@@ -533,21 +713,29 @@ mg_grab_copy(mg_grab_t *g, const char *p)
 static void
 mg_grab_done(mg_grab_t *g, const char *p)
 {
-    int32_t  i;
+    int32_t   i;
+    mg_str_t  json;
 
     g->state = g->depth ? MG_GRAB_NEXT : MG_GRAB_END;
+    i = g->taking;
 
-    if (g->taking == -1 || g->taking_depth != g->depth) {
+    if (i == -1) {
         return;
     }
 
-    mg_grab_copy(g, p);
+    if (g->value_len == 0 && (size_t) (p - g->from) <= MG_GRAB_VALUE_MAX) {
 
-    i = g->taking;
-    g->taking = -1;
+        /* it lies whole in this piece */
 
-    if (i != -1) {
-        g->handler(g->ctx, g->paths[i].id,
-                   mg_str_n(g->value, g->value_len));
+        json = mg_str_n(g->from, (size_t) (p - g->from));
+
+    } else {
+        mg_grab_copy(g, p);
+        json = mg_str_n(g->value, g->value_len);
+    }
+
+    if (g->taking != -1) {
+        g->taking = -1;
+        g->handler(g->ctx, g->paths[i].id, json);
     }
 }

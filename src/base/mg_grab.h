@@ -7,7 +7,8 @@
  * "lost") on anything it does not understand: a response is never held up
  * or failed for it.  Works on bytes cut anywhere.  Keys are compared as they
  * are spelt; where a member is wanted whole, paths inside it are not looked
- * for.
+ * for.  On request an array is looked through: an object in it then stands
+ * for the document, or for the member, that the array is.
  *
  * Event loop; never blocks, never allocates.
  */
@@ -22,7 +23,10 @@
 #define MG_GRAB_KEY_MAX     40
 
 
-/* A path of one or two keys: {"usage", NULL}, {"message", "usage"}. */
+/*
+ * A path of one or two keys: {"usage", NULL}, {"message", "usage"}; at most
+ * 32 of them.
+ */
 typedef struct {
     const char  *outer;
     const char  *inner;
@@ -41,16 +45,23 @@ typedef struct {
     const mg_grab_path_t  *paths;      /* ends with outer == NULL */
     mg_grab_pt             handler;
     void                  *ctx;
+    uint32_t               arrays;     /* set after init: look through them */
+    uint32_t               missed;     /* bit n: a value of id n, below 32,
+                                          was too long; since init */
 
     /* private */
     uint32_t               state;
     uint32_t               depth;
+    uint32_t               level;      /* 1 in the document, 2 in a member */
     uint64_t               objects;    /* bit n: level n is an object */
-    char                   key[2][MG_GRAB_KEY_MAX];
-    uint8_t                key_len[2];
-    uint8_t                key_bad;    /* too long, or spelt with escapes */
+    uint64_t               firsts[2];  /* first characters of outer, inner */
+    uint32_t               passing;    /* over what this depth began; or 0 */
+    uint32_t               through;    /* bit n: path n leads on from here */
+    int32_t                match;      /* the next value is of this path */
     int32_t                taking;     /* index into paths, -1: none */
-    uint32_t               taking_depth;
+    char                   key[MG_GRAB_KEY_MAX];  /* one cut in pieces */
+    uint8_t                key_len;
+    uint8_t                key_bad;    /* too long, or spelt with escapes */
     uint32_t               value_len;
     const char            *from;       /* not yet copied, while feeding */
     char                   value[MG_GRAB_VALUE_MAX];

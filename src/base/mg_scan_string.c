@@ -14,6 +14,7 @@
 #include "base/mg_utf8.h"
 
 
+static inline const char *mg_scan_plain(const char *p, const char *end);
 static const char *mg_scan_wide(const char *p, const char *end);
 static const char *mg_scan_quote(mg_scan_t *s, const char *p);
 static const char *mg_scan_name(mg_scan_t *s, const char *p);
@@ -58,8 +59,11 @@ mg_scan_string(mg_scan_t *s, const char *p, const char *end)
 
     for ( ;; ) {
         start = p;
-        p = mg_skip_string(p, end, 1);
-        p = mg_scan_wide(p, end);
+        p = s->want ? mg_skip_string(p, end, 1) : mg_scan_plain(p, end);
+
+        if (p != end && (unsigned char) *p >= 0x80) {
+            p = mg_scan_wide(p, end);
+        }
 
         if (s->want && p != start && mg_scan_keep(s, start,
                                                   (size_t) (p - start))
@@ -73,13 +77,6 @@ mg_scan_string(mg_scan_t *s, const char *p, const char *end)
         }
 
         if (*p == '\\') {
-
-            if (!s->want && end - p >= 2
-                && mg_scan_escapes[(unsigned char) p[1]])
-            {
-                p += 2;
-                continue;
-            }
 
             s->state = MG_SCAN_ESCAPE;
             p = mg_scan_escape(s, p + 1, end);
@@ -104,6 +101,28 @@ mg_scan_string(mg_scan_t *s, const char *p, const char *end)
 
         return mg_scan_fail(s, p, NULL, "a control character in a string "
                             "must be written as an escape");
+    }
+}
+
+
+/*
+ * In a string of which nothing is kept: over plain ASCII and over escapes of
+ * two characters, of which a chat has one a line.
+ */
+
+static inline const char *
+mg_scan_plain(const char *p, const char *end)
+{
+    for ( ;; ) {
+        p = mg_skip_string(p, end, 1);
+
+        if (end - p < 2 || *p != '\\'
+            || mg_scan_escapes[(unsigned char) p[1]] == 0)
+        {
+            return p;
+        }
+
+        p += 2;
     }
 }
 

@@ -26,29 +26,38 @@ mg_skip_string(const char *p, const char *end, int strict)
 {
 #if defined(__SSE2__)
 
-    int      mask;
-    __m128i  chunk, quote, slash, limit, found;
+    int          mask;
+    __m128i      chunk, quote, slash, limit, found;
+    const char  *last;
 
     quote = _mm_set1_epi8('"');
     slash = _mm_set1_epi8('\\');
 
-    /* signed: what is not ASCII is less than a space, too */
+    /*
+     * signed: what is not ASCII is less than a space, too; less than the
+     * limit is negative after the subtraction, which saturates
+     */
 
-    limit = _mm_set1_epi8(strict ? 0x20 : -128);
+    limit = _mm_set1_epi8(0x20);
 
-    while (end - p >= 16) {
-        chunk = _mm_loadu_si128((const __m128i *) p);
+    if (end - p >= 16) {
 
-        found = _mm_or_si128(_mm_cmplt_epi8(chunk, limit),
-                             _mm_or_si128(_mm_cmpeq_epi8(chunk, quote),
-                                          _mm_cmpeq_epi8(chunk, slash)));
-        mask = _mm_movemask_epi8(found);
+        for (last = end - 16; p <= last; p += 16) {
+            chunk = _mm_loadu_si128((const __m128i *) p);
 
-        if (mask) {
-            return p + __builtin_ctz((unsigned) mask);
+            found = _mm_or_si128(_mm_cmpeq_epi8(chunk, quote),
+                                 _mm_cmpeq_epi8(chunk, slash));
+
+            if (strict) {
+                found = _mm_or_si128(found, _mm_subs_epi8(chunk, limit));
+            }
+
+            mask = _mm_movemask_epi8(found);
+
+            if (mask) {
+                return p + __builtin_ctz((unsigned) mask);
+            }
         }
-
-        p += 16;
     }
 
 #endif

@@ -149,19 +149,24 @@ mg_time_parse(mg_str_t s, int64_t *us)
 void
 mg_uuid_v7(mg_uuid_t *u, int64_t us, const uint8_t rnd[10])
 {
-    int       i;
-    uint64_t  ms;
+    uint64_t  ms, high, low;
 
     ms = us > 0 ? (uint64_t) us / 1000 : 0;
 
-    for (i = 0; i < 6; i++) {
-        u->b[i] = (uint8_t) (ms >> (40 - 8 * i));
-    }
+    /* as two words: what is read again at once waits for smaller stores */
 
-    memcpy(u->b + 6, rnd, 10);
+    high = ms << 16 | 0x7000 | (uint64_t) (rnd[0] & 0x0f) << 8 | rnd[1];
+    memcpy(&low, rnd + 2, 8);
 
-    u->b[6] = 0x70 | (u->b[6] & 0x0f);
-    u->b[8] = 0x80 | (u->b[8] & 0x3f);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    low = (low & 0x3fffffffffffffffULL) | 0x8000000000000000ULL;
+#else
+    high = __builtin_bswap64(high);
+    low = (low & 0xffffffffffffff3fULL) | 0x80;
+#endif
+
+    memcpy(u->b, &high, 8);
+    memcpy(u->b + 8, &low, 8);
 }
 
 
@@ -180,7 +185,8 @@ mg_uuid_format(const mg_uuid_t *u, char out[MG_UUID_LEN + 1])
     out[18] = '-';
     memcpy(out + 19, hex + 16, 4);
     out[23] = '-';
-    memcpy(out + 24, hex + 20, 12);
+    memcpy(out + 24, hex + 20, 4);
+    memcpy(out + 28, hex + 24, 8);
     out[MG_UUID_LEN] = '\0';
 }
 

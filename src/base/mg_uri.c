@@ -150,6 +150,35 @@ mg_uri_decode(mg_str_t in, char *out, size_t *len)
 }
 
 
+size_t
+mg_uri_encode(mg_str_t in, const char *keep, char *out)
+{
+    char           *p;
+    size_t          i;
+    unsigned char   c;
+
+    static const char  hex[] = "0123456789ABCDEF";
+    static const char  plain[] = "abcdefghijklmnopqrstuvwxyz"
+                                 "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                 "0123456789-._~";
+
+    for (i = 0, p = out; i < in.len; i++) {
+        c = (unsigned char) in.data[i];
+
+        if (c != '\0' && (strchr(plain, c) || strchr(keep, c))) {
+            *p++ = (char) c;
+            continue;
+        }
+
+        *p++ = '%';
+        *p++ = hex[c >> 4];
+        *p++ = hex[c & 15];
+    }
+
+    return (size_t) (p - out);
+}
+
+
 int
 mg_query_next(mg_str_t *cursor, mg_str_t *name, mg_str_t *value)
 {
@@ -198,9 +227,24 @@ int
 mg_header_ok(mg_str_t value)
 {
     size_t         i;
+    uint64_t       x, del;
     unsigned char  c;
 
-    for (i = 0; i < value.len; i++) {
+    /* eight at a time, as long as none of them could be a bad one */
+
+    for (i = 0; value.len - i >= 8; i += 8) {
+        memcpy(&x, value.data + i, 8);
+        del = x ^ 0x7f7f7f7f7f7f7f7fULL;
+
+        if ((((x - 0x2020202020202020ULL) & ~x)
+             | ((del - 0x0101010101010101ULL) & ~del))
+            & 0x8080808080808080ULL)
+        {
+            break;
+        }
+    }
+
+    for ( /* void */ ; i < value.len; i++) {
         c = (unsigned char) value.data[i];
 
         if (c < 0x20 || c == 0x7f) {

@@ -35,6 +35,12 @@ int mg_url_parse(mg_str_t text, mg_url_t *url, const char *param,
 int mg_uri_decode(mg_str_t in, char *out, size_t *len);
 
 /*
+ * Encodes every byte but A-Z a-z 0-9 - . _ ~ and those of keep into out (room
+ * for 3 * in.len); returns the length.
+ */
+size_t mg_uri_encode(mg_str_t in, const char *keep, char *out);
+
+/*
  * Next name=value of a query string; cursor starts at the whole and moves.
  * Returns 1 with name and value (still encoded), 0 at the end.
  */

@@ -16,8 +16,7 @@
  */
 
 #include "http/ngx_http_model_address.h"
-#include "http/ngx_http_model_core.h"
-#include "http/ngx_http_model_exchange.h"
+#include "http/ngx_http_model_choice.h"
 
 
 #define NGX_HTTP_MODEL_FAILED_TIME   3      /* seconds an address is avoided */
@@ -52,11 +51,14 @@ typedef struct {
 typedef struct {
     ngx_http_model_backend_conf_t     *conf;
     ngx_http_upstream_t               *upstream;
+    ngx_http_model_exchange_t         *exchange;
     const mg_routing_backend_t        *backend;
     ngx_pool_t                        *pool;
     ngx_uint_t                         start;
     uint32_t                           tried;      /* bit n: address n */
     ngx_http_model_address_t          *address;    /* the current one */
+    void                             (*finalize)(ngx_http_request_t *r,
+                                         ngx_int_t rc);
 } ngx_http_model_peer_t;
 
 
@@ -64,8 +66,8 @@ static ngx_int_t ngx_http_model_backend_init_upstream(ngx_conf_t *cf,
     ngx_http_upstream_srv_conf_t *us);
 static ngx_int_t ngx_http_model_backend_init(ngx_http_request_t *r,
     ngx_http_upstream_srv_conf_t *us);
-static ngx_int_t ngx_http_model_backend_timeouts(ngx_http_request_t *r,
-    const mg_routing_backend_t *b);
+static void ngx_http_model_backend_finalize(ngx_http_request_t *r,
+    ngx_int_t rc);
 static ngx_int_t ngx_http_model_backend_get(ngx_peer_connection_t *pc,
     void *data);
 static ngx_http_model_address_t *ngx_http_model_backend_pick(
@@ -205,6 +207,8 @@ ngx_http_model_backend_init(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
+    ngx_http_model_header_restore(r, x);
+
     bp = ngx_palloc(r->pool, sizeof(ngx_http_model_peer_t));
     if (bp == NULL) {
         return NGX_ERROR;
@@ -215,6 +219,7 @@ ngx_http_model_backend_init(ngx_http_request_t *r,
     bp->conf = ngx_http_conf_upstream_srv_conf(us,
                                                ngx_http_model_backend_module);
     bp->upstream = u;
+    bp->exchange = x;
     bp->backend = &x->backend;
     bp->pool = r->pool;
     bp->start = turn++ % x->backend.n_addrs;
@@ -230,45 +235,26 @@ ngx_http_model_backend_init(ngx_http_request_t *r,
     u->peer.save_session = ngx_http_model_backend_save_session;
 #endif
 
-    return ngx_http_model_backend_timeouts(r, bp->backend);
+    bp->finalize = u->finalize_request;
+    u->finalize_request = ngx_http_model_backend_finalize;
+
+    x->judged = 0;
+
+    return ngx_http_model_deadline_set(r, x);
 }
 
 
-/*
- * The provider's own time-outs.  u->conf belongs to the location and to all
- * its requests, so this one gets a copy.
- */
+/* The proxy is done, before its connection is given back. */
 
-static ngx_int_t
-ngx_http_model_backend_timeouts(ngx_http_request_t *r,
-    const mg_routing_backend_t *b)
+static void
+ngx_http_model_backend_finalize(ngx_http_request_t *r, ngx_int_t rc)
 {
-    ngx_http_upstream_conf_t  *conf;
+    ngx_http_model_peer_t  *bp;
 
-    if (b->connect_timeout_ms == MG_UNKNOWN
-        && b->read_timeout_ms == MG_UNKNOWN)
-    {
-        return NGX_OK;
-    }
+    bp = r->upstream->peer.data;
+    bp->finalize(r, rc);
 
-    conf = ngx_palloc(r->pool, sizeof(ngx_http_upstream_conf_t));
-    if (conf == NULL) {
-        return NGX_ERROR;
-    }
-
-    *conf = *r->upstream->conf;
-
-    if (b->connect_timeout_ms != MG_UNKNOWN) {
-        conf->connect_timeout = b->connect_timeout_ms;
-    }
-
-    if (b->read_timeout_ms != MG_UNKNOWN) {
-        conf->read_timeout = b->read_timeout_ms;
-    }
-
-    r->upstream->conf = conf;
-
-    return NGX_OK;
+    ngx_http_model_exchange_done(bp->exchange, rc);
 }
 
 
@@ -310,7 +296,7 @@ ngx_http_model_backend_get(ngx_peer_connection_t *pc, void *data)
     pc->name = name;
 
     if (ngx_queue_empty(&a->idle)) {
-        mg_metric_add(ngx_http_model_counters(), KEEPALIVE_MISSES, 1);
+        mg_metric_own(ngx_http_model_counters(), KEEPALIVE_MISSES, 1);
         return NGX_OK;
     }
 
@@ -324,7 +310,7 @@ ngx_http_model_backend_get(ngx_peer_connection_t *pc, void *data)
     pc->connection->pool->log = pc->log;
     pc->cached = 1;
 
-    mg_metric_add(ngx_http_model_counters(), KEEPALIVE_HITS, 1);
+    mg_metric_own(ngx_http_model_counters(), KEEPALIVE_HITS, 1);
 
     return NGX_DONE;
 }

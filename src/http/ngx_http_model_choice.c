@@ -9,8 +9,10 @@
  * records carry a keyed hash under the group's salt.
  *
  * A variant whose backend has no address, or a key that does not open, is
- * passed over for a fallback, then for the champion; the assigned variant
- * stays on record.  A paused group serves its champion only.
+ * passed over for a fallback, then for the champion, then for any other that
+ * is no shadow; so is one whose breaker is open where the location has
+ * "model_fallback", but rather it than nobody.  The assigned variant stays on
+ * record.  A paused group serves its champion only.
  */
 
 #include <ngx_config.h>
@@ -18,6 +20,7 @@
 #include <ngx_http.h>
 #include "base/mg_hash.h"
 #include "http/ngx_http_model_choice.h"
+#include "http/ngx_http_model_health.h"
 #include "http/ngx_http_model_secrets.h"
 #include "model/mg_split.h"
 
@@ -27,13 +30,17 @@
 #define NGX_HTTP_MODEL_KEY_BODY     2
 #define NGX_HTTP_MODEL_KEY_TOKEN    3
 #define NGX_HTTP_MODEL_TRACE_MAX    128
+#define NGX_HTTP_MODEL_GROUP_SLOTS  16      /* power of two */
+#define NGX_HTTP_MODEL_PATH_MAX     128
 
 
 /* What a known request header is to the gateway. */
 typedef enum {
     NGX_HTTP_MODEL_SESSION = 0,
     NGX_HTTP_MODEL_REQUEST_ID,
-    NGX_HTTP_MODEL_TRACEPARENT
+    NGX_HTTP_MODEL_TRACEPARENT,
+    NGX_HTTP_MODEL_CREDENTIAL,
+    NGX_HTTP_MODEL_VERSION
 } ngx_http_model_header_e;
 
 
@@ -43,9 +50,18 @@ typedef struct {
 } ngx_http_model_header_t;
 
 
-static ngx_int_t ngx_http_model_choice_group(mg_snap_t *snap,
-    ngx_http_model_wanted_t *w, ngx_http_model_principal_t *p,
-    mg_routing_group_t *g, mg_error_t *e);
+/* A group that was asked for before, with the snapshot that it is from. */
+typedef struct {
+    mg_snap_t                 *snap;
+    uint64_t                   serial;     /* valid as long as this stands */
+    mg_routing_group_t         group;
+} ngx_http_model_group_slot_t;
+
+
+static mg_routing_group_t *ngx_http_model_choice_group(mg_snap_t *snap,
+    ngx_http_model_wanted_t *w, ngx_http_model_principal_t *p, mg_error_t *e);
+static mg_routing_group_t *ngx_http_model_choice_lookup(mg_snap_t *snap,
+    mg_str_t name, const uint8_t *org_bytes);
 static ngx_int_t ngx_http_model_choice_start(ngx_http_request_t *r,
     ngx_http_model_exchange_t *x, ngx_http_model_wanted_t *w,
     ngx_http_model_principal_t *p);
@@ -60,11 +76,14 @@ static uint32_t ngx_http_model_choice_champion(ngx_http_model_exchange_t *x);
 static void ngx_http_model_choice_hash(ngx_http_model_exchange_t *x,
     ngx_str_t *key);
 static ngx_int_t ngx_http_model_choice_serve(ngx_http_request_t *r,
-    ngx_http_model_exchange_t *x, uint32_t i);
+    ngx_http_model_exchange_t *x, uint32_t i, ngx_uint_t forced);
 static ngx_int_t ngx_http_model_choice_others(ngx_http_request_t *r,
-    ngx_http_model_exchange_t *x);
+    ngx_http_model_exchange_t *x, uint32_t avoid);
+static ngx_int_t ngx_http_model_choice_held(ngx_http_request_t *r,
+    ngx_http_model_exchange_t *x, uint32_t i);
 static ngx_int_t ngx_http_model_choice_uri(ngx_http_request_t *r,
     ngx_http_model_exchange_t *x);
+static uintptr_t ngx_http_model_choice_escapes(ngx_str_t *path);
 static u_char *ngx_http_model_choice_random(size_t n);
 
 
@@ -78,7 +97,11 @@ static const ngx_http_model_header_t  ngx_http_model_headers[] = {
     { ngx_string("agent-session-id"), NGX_HTTP_MODEL_SESSION },
     { ngx_string("x-litellm-session-id"), NGX_HTTP_MODEL_SESSION },
     { ngx_string("x-request-id"), NGX_HTTP_MODEL_REQUEST_ID },
-    { ngx_string("traceparent"), NGX_HTTP_MODEL_TRACEPARENT }
+    { ngx_string("traceparent"), NGX_HTTP_MODEL_TRACEPARENT },
+    { ngx_string("api-key"), NGX_HTTP_MODEL_CREDENTIAL },
+    { ngx_string("x-goog-api-key"), NGX_HTTP_MODEL_CREDENTIAL },
+    { ngx_string("proxy-authorization"), NGX_HTTP_MODEL_CREDENTIAL },
+    { ngx_string("anthropic-version"), NGX_HTTP_MODEL_VERSION }
 };
 
 #define NGX_HTTP_MODEL_HEADERS                                                \
@@ -86,8 +109,8 @@ static const ngx_http_model_header_t  ngx_http_model_headers[] = {
 
 /* Bit n: one of these names has n characters. */
 #define NGX_HTTP_MODEL_HEADER_LENGTHS                                         \
-    ((1u << 10) | (1u << 11) | (1u << 12) | (1u << 16) | (1u << 19)           \
-     | (1u << 20) | (1u << 24))
+    ((1u << 7) | (1u << 10) | (1u << 11) | (1u << 12) | (1u << 14)            \
+     | (1u << 16) | (1u << 17) | (1u << 19) | (1u << 20) | (1u << 24))
 
 
 ngx_int_t
@@ -98,7 +121,8 @@ ngx_http_model_choice_make(ngx_http_request_t *r, ngx_http_model_wanted_t *w,
     uint32_t                    i;
     mg_snap_t                  *snap;
     ngx_str_t                   key, session;
-    mg_routing_group_t          group;
+    mg_routing_group_t         *group;
+    ngx_http_model_loc_conf_t  *lcf;
     ngx_http_model_exchange_t  *x;
 
     *xp = NULL;
@@ -113,7 +137,9 @@ ngx_http_model_choice_make(ngx_http_request_t *r, ngx_http_model_wanted_t *w,
         return NGX_DECLINED;
     }
 
-    if (ngx_http_model_choice_group(snap, w, p, &group, e) != NGX_OK) {
+    group = ngx_http_model_choice_group(snap, w, p, e);
+
+    if (group == NULL) {
         return NGX_DECLINED;
     }
 
@@ -124,7 +150,10 @@ ngx_http_model_choice_make(ngx_http_request_t *r, ngx_http_model_wanted_t *w,
     }
 
     x->snap = snap;
-    x->group = group;
+    x->group = *group;
+
+    lcf = ngx_http_get_module_loc_conf(r, ngx_http_model_module);
+    x->fallback = lcf->fallback;
 
     ngx_str_null(&session);
     ngx_http_model_choice_headers(r, x, &session);
@@ -136,10 +165,10 @@ ngx_http_model_choice_make(ngx_http_request_t *r, ngx_http_model_wanted_t *w,
 
     *xp = x;
 
-    if (group.n_variants == 0) {
+    if (x->group.n_variants == 0) {
         mg_error_set(e, MG_E_UNAVAILABLE, "model",
                      "model group \"%.*s\" has no models yet; assign some",
-                     MG_STR_ARG(group.name));
+                     MG_STR_ARG(x->group.name));
         (void) mg_error_code(e, "no_backend");
         return NGX_DECLINED;
     }
@@ -152,9 +181,19 @@ ngx_http_model_choice_make(ngx_http_request_t *r, ngx_http_model_wanted_t *w,
 
     mg_routing_variant(snap, &x->group, i, &x->assigned);
 
-    if (ngx_http_model_choice_serve(r, x, i) == NGX_OK
-        || ngx_http_model_choice_others(r, x) == NGX_OK)
-    {
+    if (ngx_http_model_choice_serve(r, x, i, 0) == NGX_OK) {
+        return NGX_OK;
+    }
+
+    if (ngx_http_model_choice_others(r, x, UINT32_MAX) == NGX_OK) {
+        if (x->held & ((uint32_t) 1 << i)) {
+            mg_metric_own(ngx_http_model_counters(), FALLBACKS_OPEN, 1);
+        }
+
+        return NGX_OK;
+    }
+
+    if (ngx_http_model_choice_held(r, x, i) == NGX_OK) {
         return NGX_OK;
     }
 
@@ -174,7 +213,12 @@ ngx_int_t
 ngx_http_model_choice_again(ngx_http_request_t *r,
     ngx_http_model_exchange_t *x, mg_error_t *e)
 {
-    if (ngx_http_model_choice_others(r, x) == NGX_OK) {
+    if (x->again) {
+        x->again = 0;
+        return NGX_OK;
+    }
+
+    if (ngx_http_model_choice_others(r, x, UINT32_MAX) == NGX_OK) {
         return NGX_OK;
     }
 
@@ -187,20 +231,64 @@ ngx_http_model_choice_again(ngx_http_request_t *r,
 }
 
 
-static ngx_int_t
-ngx_http_model_choice_group(mg_snap_t *snap, ngx_http_model_wanted_t *w,
-    ngx_http_model_principal_t *p, mg_routing_group_t *g, mg_error_t *e)
+ngx_int_t
+ngx_http_model_choice_next(ngx_http_request_t *r,
+    ngx_http_model_exchange_t *x, uint32_t avoid)
 {
-    mg_str_t  name;
+    ngx_http_model_exchange_t  before;
+
+    before = *x;
+    x->held = 0;
+
+    if (ngx_http_model_choice_others(r, x, avoid) == NGX_OK) {
+        return NGX_OK;
+    }
+
+    before.tried = x->tried;
+    before.secrets = x->secrets;
+
+    *x = before;
+
+    return NGX_DECLINED;
+}
+
+
+ngx_uint_t
+ngx_http_model_choice_left(ngx_http_model_exchange_t *x, uint32_t avoid)
+{
+    uint32_t              i;
+    mg_routing_variant_t  v;
+
+    for (i = 0; i < x->group.n_variants; i++) {
+        mg_routing_variant(x->snap, &x->group, i, &v);
+
+        if (!(x->tried & ((uint32_t) 1 << i)) && v.backend != avoid
+            && v.role != MG_MEMBER_SHADOW)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/* Valid until the next call; NULL: there is none, see *e. */
+
+static mg_routing_group_t *
+ngx_http_model_choice_group(mg_snap_t *snap, ngx_http_model_wanted_t *w,
+    ngx_http_model_principal_t *p, mg_error_t *e)
+{
+    mg_str_t             name;
+    mg_routing_group_t  *g;
 
     name = mg_str_n((char *) w->model.data, w->model.len);
 
-    if (mg_routing_group(snap, name,
-                         p->role == MG_ROLE_NONE ? NULL : p->org_bytes, g)
-        == MG_OK
-        && (g->status == MG_GROUP_ACTIVE || g->status == MG_GROUP_PAUSED))
-    {
-        return NGX_OK;
+    g = ngx_http_model_choice_lookup(snap, name,
+                         p->role == MG_ROLE_NONE ? NULL : p->org_bytes);
+
+    if (g && (g->status == MG_GROUP_ACTIVE || g->status == MG_GROUP_PAUSED)) {
+        return g;
     }
 
     mg_error_set(e, MG_E_NOT_FOUND, "model",
@@ -208,7 +296,45 @@ ngx_http_model_choice_group(mg_snap_t *snap, ngx_http_model_wanted_t *w,
                  "GET /v1/models lists what there is", MG_STR_ARG(name));
     (void) mg_error_code(e, "model_not_found");
 
-    return NGX_DECLINED;
+    return NULL;
+}
+
+
+/* A worker remembers the groups of late, so that few names are hashed. */
+
+static mg_routing_group_t *
+ngx_http_model_choice_lookup(mg_snap_t *snap, mg_str_t name,
+    const uint8_t *org_bytes)
+{
+    uint64_t                      serial;
+    ngx_http_model_group_slot_t  *slot;
+
+    static ngx_http_model_group_slot_t  slots[NGX_HTTP_MODEL_GROUP_SLOTS];
+
+    slot = &slots[(name.len + (u_char) name.data[name.len - 1])
+                  & (NGX_HTTP_MODEL_GROUP_SLOTS - 1)];
+
+    /* no snapshot is mapped in the place of another without a new serial */
+
+    serial = ngx_http_model_snap_serial(MG_SNAP_ROUTING);
+
+    if (slot->snap == snap && slot->serial == serial
+        && org_bytes && ngx_memcmp(slot->group.org_bytes, org_bytes, 16) == 0
+        && mg_str_eq(slot->group.name, name))
+    {
+        return &slot->group;
+    }
+
+    slot->snap = NULL;
+
+    if (mg_routing_group(snap, name, org_bytes, &slot->group) != MG_OK) {
+        return NULL;
+    }
+
+    slot->snap = snap;
+    slot->serial = serial;
+
+    return &slot->group;
 }
 
 
@@ -291,6 +417,12 @@ ngx_http_model_choice_headers(ngx_http_request_t *r,
                     best = n;
                     *session = h[i].value;
                 }
+
+            } else if (known->what == NGX_HTTP_MODEL_CREDENTIAL) {
+                x->credentials = 1;
+
+            } else if (known->what == NGX_HTTP_MODEL_VERSION) {
+                x->versioned = 1;
 
             } else if (h[i].value.len > NGX_HTTP_MODEL_TRACE_MAX) {
                 continue;
@@ -412,7 +544,7 @@ ngx_http_model_choice_champion(ngx_http_model_exchange_t *x)
 
 static ngx_int_t
 ngx_http_model_choice_serve(ngx_http_request_t *r,
-    ngx_http_model_exchange_t *x, uint32_t i)
+    ngx_http_model_exchange_t *x, uint32_t i, ngx_uint_t forced)
 {
     mg_routing_variant_t  v;
 
@@ -434,34 +566,67 @@ ngx_http_model_choice_serve(ngx_http_request_t *r,
         return NGX_DECLINED;
     }
 
+    if (ngx_http_model_health_enter(x, forced) != NGX_OK) {
+        x->held |= (uint32_t) 1 << i;
+        x->tried &= ~((uint32_t) 1 << i);
+        return NGX_DECLINED;
+    }
+
     return NGX_OK;
 }
 
 
-/* Fallbacks in their order, then the champion; each at most once. */
+/* Fallbacks in their order, then champion and others; each at most once. */
 
 static ngx_int_t
 ngx_http_model_choice_others(ngx_http_request_t *r,
-    ngx_http_model_exchange_t *x)
+    ngx_http_model_exchange_t *x, uint32_t avoid)
 {
     uint32_t              i;
     ngx_uint_t            round;
     mg_routing_variant_t  v;
 
     static const mg_member_role_e  order[] = {
-        MG_MEMBER_FALLBACK, MG_MEMBER_CHAMPION
+        MG_MEMBER_FALLBACK, MG_MEMBER_CHAMPION, MG_MEMBER_CHALLENGER
     };
 
-    for (round = 0; round < 2; round++) {
+    for (round = 0; round < sizeof(order) / sizeof(order[0]); round++) {
 
         for (i = 0; i < x->group.n_variants; i++) {
             mg_routing_variant(x->snap, &x->group, i, &v);
 
-            if (v.role == order[round] && !(x->tried & ((uint32_t) 1 << i))
-                && ngx_http_model_choice_serve(r, x, i) == NGX_OK)
+            if (v.role == order[round] && v.backend != avoid
+                && !((x->tried | x->held) & ((uint32_t) 1 << i))
+                && ngx_http_model_choice_serve(r, x, i, 0) == NGX_OK)
             {
                 return NGX_OK;
             }
+        }
+    }
+
+    return NGX_DECLINED;
+}
+
+
+/* The last resort: a breaker is open, but there is nobody else. */
+
+static ngx_int_t
+ngx_http_model_choice_held(ngx_http_request_t *r,
+    ngx_http_model_exchange_t *x, uint32_t i)
+{
+    uint32_t  k;
+
+    if ((x->held & ((uint32_t) 1 << i))
+        && ngx_http_model_choice_serve(r, x, i, 1) == NGX_OK)
+    {
+        return NGX_OK;
+    }
+
+    for (k = 0; k < x->group.n_variants; k++) {
+        if ((x->held & ((uint32_t) 1 << k))
+            && ngx_http_model_choice_serve(r, x, k, 1) == NGX_OK)
+        {
+            return NGX_OK;
         }
     }
 
@@ -498,7 +663,7 @@ ngx_http_model_choice_uri(ngx_http_request_t *r,
         path.len -= 3;
     }
 
-    escape = ngx_escape_uri(NULL, path.data, path.len, NGX_ESCAPE_URI);
+    escape = ngx_http_model_choice_escapes(&path);
 
     len = x->backend.path.len + path.len + 2 * escape
           + name.len + 2 * escape_name + x->suffix.len
@@ -538,6 +703,33 @@ ngx_http_model_choice_uri(ngx_http_request_t *r,
     x->uri.len = p - x->uri.data;
 
     return NGX_OK;
+}
+
+
+/* How many characters must be escaped; clients ask for the same few paths. */
+
+static uintptr_t
+ngx_http_model_choice_escapes(ngx_str_t *path)
+{
+    uintptr_t  n;
+
+    static u_char  plain[NGX_HTTP_MODEL_PATH_MAX];
+    static size_t  plain_len;
+
+    if (path->len && path->len == plain_len
+        && ngx_memcmp(path->data, plain, plain_len) == 0)
+    {
+        return 0;
+    }
+
+    n = ngx_escape_uri(NULL, path->data, path->len, NGX_ESCAPE_URI);
+
+    if (n == 0 && path->len <= sizeof(plain)) {
+        ngx_memcpy(plain, path->data, path->len);
+        plain_len = path->len;
+    }
+
+    return n;
 }
 
 

@@ -41,8 +41,21 @@ ngx_int_t ngx_http_model_choice_make(ngx_http_request_t *r,
     ngx_http_model_exchange_t **xp, mg_error_t *e);
 
 /*
+ * The next variant for a request that has failed, as choice_again() does, or
+ * NGX_DECLINED with x as it was.  avoid: a backend that is not asked again,
+ * or UINT32_MAX.
+ */
+ngx_int_t ngx_http_model_choice_next(ngx_http_request_t *r,
+    ngx_http_model_exchange_t *x, uint32_t avoid);
+
+/* 1: there is a variant that was not tried, open breakers aside. */
+ngx_uint_t ngx_http_model_choice_left(ngx_http_model_exchange_t *x,
+    uint32_t avoid);
+
+/*
  * After a failure of what was served (error_page to a location with
- * model_split): the next variant, fallbacks first, then the champion.
+ * model_split): the next variant, fallbacks first, then the champion, then
+ * the others.
  */
 ngx_int_t ngx_http_model_choice_again(ngx_http_request_t *r,
     ngx_http_model_exchange_t *x, mg_error_t *e);
@@ -60,6 +73,29 @@ ngx_int_t ngx_http_model_rewrite_body(ngx_http_request_t *r,
 
 /* Another name in a body that was rewritten before. */
 ngx_int_t ngx_http_model_rewrite_again(ngx_http_request_t *r,
+    ngx_http_model_exchange_t *x);
+
+
+/* -- ngx_http_model_header.c -- */
+
+/*
+ * Puts what x's provider wants in the place of the client's headers, until
+ * restore(): called before, and as soon as the proxy has made its request.
+ */
+ngx_int_t ngx_http_model_header_dress(ngx_http_request_t *r,
+    ngx_http_model_exchange_t *x);
+void ngx_http_model_header_restore(ngx_http_request_t *r,
+    ngx_http_model_exchange_t *x);
+
+
+/* -- ngx_http_model_deadline.c -- */
+
+/*
+ * Counts an attempt and sets its time-outs, once r->upstream is there.  The
+ * time-out between two reads is x->read_timeout after the first byte, unless
+ * that is 0.
+ */
+ngx_int_t ngx_http_model_deadline_set(ngx_http_request_t *r,
     ngx_http_model_exchange_t *x);
 
 

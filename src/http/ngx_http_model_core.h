@@ -46,6 +46,7 @@ typedef struct {
                                                   family is not used */
     ngx_int_t                state_area;
     ngx_int_t                metrics_area;
+    ngx_int_t                gates_area;
     ngx_thread_pool_t       *db_pool;          /* thread_pool model_db */
     ngx_thread_pool_t       *jobs_pool;        /* thread_pool model_jobs */
     ngx_array_t              routes;           /* ngx_http_model_route_t */
@@ -58,8 +59,11 @@ typedef struct {
 #define NGX_HTTP_MODEL_AUTH_OFF       100
 #define NGX_HTTP_MODEL_AUTH_DEFAULT   101   /* as the handler decides */
 
+typedef struct ngx_http_model_fallback_s  ngx_http_model_fallback_t;
+
 typedef struct {
     ngx_uint_t               auth;   /* mg_role_e or one of the two above */
+    ngx_http_model_fallback_t  *fallback;   /* model_fallback; NULL: off */
 } ngx_http_model_loc_conf_t;
 
 
@@ -90,7 +94,8 @@ typedef ngx_int_t (*ngx_http_model_route_pt)(ngx_http_model_ask_t *ask);
 typedef struct {
     const char              *pattern;    /* as in mg_call.h; GET and HEAD */
     mg_role_e                role;       /* MG_ROLE_NONE: open to all */
-    const char * const      *query;      /* allowed parameters, NULL ends */
+    const char * const      *query;      /* allowed parameters, NULL ends;
+                                            "ids*" may stand often */
     ngx_http_model_route_pt  handler;
 } ngx_http_model_route_t;
 
@@ -132,6 +137,16 @@ mg_metrics_t *ngx_http_model_counters(void);
  * all calls within a request.  NULL: there is none yet (answer 503).
  */
 mg_snap_t *ngx_http_model_snap(ngx_http_request_t *r, unsigned kind);
+
+/* The same, not pinned: valid until the handler returns to the event loop. */
+mg_snap_t *ngx_http_model_snap_current(unsigned kind);
+
+/*
+ * Age and Warning on an answer of a catalog that cannot be confirmed against
+ * the database; nothing otherwise, for the price of one word.  Called before
+ * the answer is sent.  NGX_ERROR when out of memory.  Event loop.
+ */
+ngx_int_t ngx_http_model_stale_headers(ngx_http_request_t *r);
 
 /* Raised whenever this worker maps a new routing file: key of caches. */
 uint64_t ngx_http_model_snap_serial(unsigned kind);

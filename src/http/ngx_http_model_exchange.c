@@ -7,10 +7,10 @@
  * worker are in one queue, so that one that ends at once (TERM) can still
  * record what its requests have come to.
  *
- * An exchange and its reader are 5 KB, more than a pool gives away: they are
- * a slot of the worker's own, which the cleanup puts aside for the next
- * request.  No more are kept than were ever in use at once, and at most
- * NGX_HTTP_MODEL_EXCHANGE_KEEP.
+ * An exchange, its reader and its record are 6 KB, more than a pool gives
+ * away: they are a slot of the worker's own, which the cleanup puts aside for
+ * the next request.  No more are kept than were ever in use at once, and at
+ * most NGX_HTTP_MODEL_EXCHANGE_KEEP.
  *
  * Event loop only.
  */
@@ -24,6 +24,7 @@
 typedef struct {
     ngx_http_model_exchange_t        exchange;   /* the first member */
     mg_usage_reader_t                reader;
+    mg_record_t                      record;
 } ngx_http_model_exchange_slot_t;
 
 
@@ -35,7 +36,13 @@ static void ngx_http_model_exchange_free(ngx_http_model_exchange_t *x);
 
 static ngx_queue_t  ngx_http_model_exchanges;
 
-static void  (*ngx_http_model_exchange_ended)(ngx_http_model_exchange_t *x);
+static void  (*ngx_http_model_exchange_on_whole)(
+    ngx_http_model_exchange_t *x);
+static void  (*ngx_http_model_exchange_on_end)(ngx_http_model_exchange_t *x);
+static ngx_int_t  (*ngx_http_model_exchange_judged)(
+    ngx_http_model_exchange_t *x);
+static void  (*ngx_http_model_exchange_finished)(ngx_http_model_exchange_t *x,
+    ngx_int_t rc);
 
 /* Slots that wait for a request. */
 static ngx_queue_t  ngx_http_model_exchanges_idle;
@@ -93,6 +100,10 @@ ngx_http_model_exchange_create(ngx_http_request_t *r)
     x->bucket = -1;
     x->ttft_us = -1;
 
+    /* until the proxy asks: an answer from its cache is no news */
+
+    x->judged = 1;
+
     ngx_queue_insert_tail(&ngx_http_model_exchanges, &x->queue);
 
     return x;
@@ -108,18 +119,69 @@ ngx_http_model_exchange_reader(ngx_http_model_exchange_t *x)
 }
 
 
-void
-ngx_http_model_exchange_on_end(void (*handler)(ngx_http_model_exchange_t *x))
+mg_record_t *
+ngx_http_model_exchange_record(ngx_http_model_exchange_t *x)
 {
-    ngx_http_model_exchange_ended = handler;
+    return &((ngx_http_model_exchange_slot_t *) x)->record;
+}
+
+
+void
+ngx_http_model_exchange_watch(void (*whole)(ngx_http_model_exchange_t *x),
+    void (*end)(ngx_http_model_exchange_t *x))
+{
+    ngx_http_model_exchange_on_whole = whole;
+    ngx_http_model_exchange_on_end = end;
+}
+
+
+void
+ngx_http_model_exchange_whole(ngx_http_model_exchange_t *x)
+{
+    if (x->whole) {
+        return;
+    }
+
+    x->whole = 1;
+
+    if (ngx_http_model_exchange_on_whole) {
+        ngx_http_model_exchange_on_whole(x);
+    }
 }
 
 
 void
 ngx_http_model_exchange_end(ngx_http_model_exchange_t *x)
 {
-    if (ngx_http_model_exchange_ended) {
-        ngx_http_model_exchange_ended(x);
+    if (ngx_http_model_exchange_on_end) {
+        ngx_http_model_exchange_on_end(x);
+    }
+}
+
+
+void
+ngx_http_model_exchange_on_answer(
+    ngx_int_t (*judge)(ngx_http_model_exchange_t *x),
+    void (*done)(ngx_http_model_exchange_t *x, ngx_int_t rc))
+{
+    ngx_http_model_exchange_judged = judge;
+    ngx_http_model_exchange_finished = done;
+}
+
+
+ngx_int_t
+ngx_http_model_exchange_judge(ngx_http_model_exchange_t *x)
+{
+    return ngx_http_model_exchange_judged
+           ? ngx_http_model_exchange_judged(x) : NGX_OK;
+}
+
+
+void
+ngx_http_model_exchange_done(ngx_http_model_exchange_t *x, ngx_int_t rc)
+{
+    if (ngx_http_model_exchange_finished) {
+        ngx_http_model_exchange_finished(x, rc);
     }
 }
 

@@ -17,12 +17,15 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "model/mg_gate.h"
 #include "model/mg_record.h"
 #include "model/mg_usage.h"
 #include "snapshot/mg_snap_routing.h"
 
 
 typedef struct ngx_http_model_secrets_s  ngx_http_model_secrets_t;
+
+struct ngx_http_model_fallback_s;
 
 
 typedef struct {
@@ -35,9 +38,13 @@ typedef struct {
     mg_routing_variant_t    served;
     mg_routing_backend_t    backend;       /* of served */
     ngx_str_t               uri;           /* $model_uri */
-    ngx_http_model_secrets_t  *secrets;    /* holds the next two */
+    ngx_http_model_secrets_t  *secrets;    /* holds the next three */
     ngx_str_t               authorization; /* $model_authorization, secret */
     ngx_str_t               api_key;       /* $model_api_key, secret */
+    ngx_str_t               key;           /* a key in another header, */
+    ngx_str_t               key_name;      /* of this name; secret */
+    ngx_list_t              headers;       /* the client's, while others are
+                                              in their place */
     mg_uuid_t               id;
     ngx_str_t               id_text;
     int64_t                 begun_us;      /* wall clock: headers read */
@@ -50,22 +57,41 @@ typedef struct {
     off_t                   request_bytes; /* of the body, as it came */
     ngx_str_t               request_id;    /* the client's X-Request-Id */
     ngx_str_t               traceparent;
-    ngx_buf_t              *name;          /* the model in the body that is
-                                              sent; NULL: not rewritten */
+    off_t                   name_start;    /* the model in the body that is */
+    off_t                   name_end;      /* sent; 0: not rewritten */
     ngx_str_t               path;          /* of the request, decoded */
     ngx_str_t               args;
     ngx_str_t               suffix;        /* of a model named by path */
     uint32_t                tried;         /* bit n: variant n was served */
+    uint32_t                held;          /* bit n: its breaker is open */
+    ngx_uint_t              attempts;      /* that were begun */
+    ngx_msec_t              read_timeout;  /* after the first byte; 0: the
+                                              same as before it */
+    struct ngx_http_model_fallback_s  *fallback;   /* NULL: off */
+    mg_gate_t              *gate;          /* of backend; NULL: not watched */
 
     mg_usage_reader_t      *reader;        /* tap; NULL: not read */
     int64_t                 ttft_us;       /* -1 unknown */
+    int64_t                 now_us;        /* monotonic, in a call of the
+                                              tap that looked; or 0 */
     off_t                   received;      /* body bytes from upstream */
     ngx_str_t               upstream_id;   /* the provider's request id */
+    unsigned                credentials:1; /* of the client, in a header that
+                                              no configuration sets */
+    unsigned                versioned:1;   /* it sent anthropic-version */
+    unsigned                dressed:1;     /* headers are put aside */
+    unsigned                trying:1;      /* for a breaker that is open */
+    unsigned                judged:1;      /* gate knows of this attempt */
+    unsigned                again:1;       /* the next variant is chosen */
     unsigned                answered:1;    /* what passes is a provider's */
+    unsigned                whole:1;       /* it has all that will come */
     unsigned                ended:1;       /* the answer was complete */
     unsigned                refused:1;     /* answered by the gateway */
     unsigned                cut:1;         /* by the end of the worker */
     unsigned                logged:1;      /* its record is made */
+    void                   *pending;       /* the record as it was when the
+                                              answer was whole; or NULL */
+    size_t                  pending_size;
 } ngx_http_model_exchange_t;
 
 
@@ -80,14 +106,32 @@ ngx_http_model_exchange_t *ngx_http_model_exchange_create(
 mg_usage_reader_t *ngx_http_model_exchange_reader(
     ngx_http_model_exchange_t *x);
 
+/* Where its record is made; comes with the exchange, not initialized. */
+mg_record_t *ngx_http_model_exchange_record(ngx_http_model_exchange_t *x);
+
 /*
- * What to do when the last byte of an answer has gone out: long before the
- * log phase where a client that closes lingers.  May be called again for the
- * same exchange.  One handler a worker, set while the configuration is read.
+ * What to do before the last byte of an answer goes out, once; and when it
+ * has gone out, which is long before the log phase where a client that
+ * closes lingers, and may be called again.  One handler of each a worker,
+ * set while the configuration is read.
  */
-void ngx_http_model_exchange_on_end(
-    void (*handler)(ngx_http_model_exchange_t *x));
+void ngx_http_model_exchange_watch(
+    void (*whole)(ngx_http_model_exchange_t *x),
+    void (*end)(ngx_http_model_exchange_t *x));
+void ngx_http_model_exchange_whole(ngx_http_model_exchange_t *x);
 void ngx_http_model_exchange_end(ngx_http_model_exchange_t *x);
+
+/*
+ * Two more, of the same kind.  judge: the header of an answer is here and
+ * nothing was sent yet; NGX_DECLINED: drop it, another variant is asked.
+ * done: the proxy ends with rc, as nginx's finalize_request has it.
+ */
+void ngx_http_model_exchange_on_answer(
+    ngx_int_t (*judge)(ngx_http_model_exchange_t *x),
+    void (*done)(ngx_http_model_exchange_t *x, ngx_int_t rc));
+ngx_int_t ngx_http_model_exchange_judge(ngx_http_model_exchange_t *x);
+void ngx_http_model_exchange_done(ngx_http_model_exchange_t *x,
+    ngx_int_t rc);
 
 /* In exit_process: gives back the slots that wait for a request. */
 void ngx_http_model_exchange_exit(void);

@@ -5,8 +5,11 @@
  * once and at its end, however it ended: served, refused by the gateway,
  * left by the client, cut by the provider.  An answer whose last byte went
  * out is recorded at once: nginx may keep a request of a connection that
- * closes for seconds more, which are no latency, and a kill would lose it.
- * It fills a record on the stack, counts it for /metrics and encodes it
+ * closes for seconds more, which are no latency.  And before that byte goes
+ * out the record is kept aside as if all had ended well: a client that has
+ * its answer has its record, even if the worker is killed in between.
+ *
+ * It fills the record of the exchange, counts it for /metrics and encodes it
  * into the worker's ring; the rest is the recorder's.  No allocation, no
  * formatting, no lock.
  *
@@ -20,11 +23,17 @@
 #include "http/ngx_http_model_recorder.h"
 
 
+#define NGX_HTTP_MODEL_LOG_GUESSES   16      /* power of two */
+
+
 static ngx_int_t ngx_http_model_log_handler(ngx_http_request_t *r);
+static void ngx_http_model_log_whole(ngx_http_model_exchange_t *x);
 static void ngx_http_model_log_exchange(ngx_http_model_exchange_t *x);
+static void ngx_http_model_log_begin(ngx_http_model_exchange_t *x,
+    mg_record_t *rec);
 static void ngx_http_model_log_cut(ngx_http_model_exchange_t *x);
-static void ngx_http_model_log_outcome(ngx_http_request_t *r,
-    ngx_http_model_exchange_t *x, mg_record_t *rec);
+static void ngx_http_model_log_outcome(ngx_http_model_exchange_t *x,
+    mg_record_t *rec);
 static ngx_uint_t ngx_http_model_log_status(ngx_http_request_t *r);
 static ngx_http_upstream_state_t *ngx_http_model_log_attempts(
     ngx_http_request_t *r, mg_record_t *rec);
@@ -104,41 +113,81 @@ ngx_http_model_log_handler(ngx_http_request_t *r)
 }
 
 
+/* The client is about to have its answer: what would be said if it had. */
+
+static void
+ngx_http_model_log_whole(ngx_http_model_exchange_t *x)
+{
+    ngx_uint_t    ended;
+    mg_record_t  *rec;
+
+    rec = ngx_http_model_exchange_record(x);
+    ended = x->ended;
+    x->ended = 1;
+
+    ngx_http_model_log_begin(x, rec);
+    ngx_http_model_log_outcome(x, rec);
+
+    x->ended = ended;
+    x->pending = ngx_http_model_recorder_pend(rec, &x->pending_size);
+}
+
+
 static void
 ngx_http_model_log_exchange(ngx_http_model_exchange_t *x)
 {
-    mg_record_t          rec;
-    ngx_http_request_t  *r;
+    mg_str_t      class;
+    mg_record_t  *rec;
 
     if (x->logged) {
         return;
     }
 
     x->logged = 1;
-    r = x->request;
+    rec = ngx_http_model_exchange_record(x);
 
-    mg_record_init(&rec);
+    if (!x->whole) {
+        ngx_http_model_log_begin(x, rec);
+    }
 
-    rec.id = x->id;
-    ngx_memcpy(rec.group_id.b, x->group.id_bytes, 16);
-    ngx_memcpy(rec.org_id.b, x->group.org_bytes, 16);
-    ngx_memcpy(rec.token_id.b, x->token_bytes, 16);
-    ngx_memcpy(rec.key_hash, x->key_hash, 16);
+    class = rec->str[MG_RS_ERROR_CLASS];
 
-    rec.created_at = x->begun_us;
-    rec.key_source = x->key_source;
-    rec.bucket = x->bucket;
-    rec.stream = x->stream;
-    rec.latency_us = mg_mono_us() - x->mono_us;
-    rec.ttft_us = x->ttft_us;
-    rec.request_bytes = x->request_bytes;
-    rec.response_bytes = x->received;
+    ngx_http_model_log_outcome(x, rec);
+    ngx_http_model_log_tally(x, rec);
 
-    ngx_http_model_log_strings(r, x, &rec);
-    ngx_http_model_log_outcome(r, x, &rec);
-    ngx_http_model_log_tally(x, &rec);
+    /* of its strings no other can have changed since the answer was whole */
 
-    ngx_http_model_recorder_add(&rec);
+    ngx_http_model_recorder_add(rec,
+                                mg_str_eq(class, rec->str[MG_RS_ERROR_CLASS])
+                                ? x->pending : NULL, x->pending_size);
+
+    if (x->pending) {
+        ngx_http_model_recorder_unpend(x->pending, x->pending_size);
+        x->pending = NULL;
+    }
+}
+
+
+/* What was decided before the answer. */
+
+static void
+ngx_http_model_log_begin(ngx_http_model_exchange_t *x, mg_record_t *rec)
+{
+    mg_record_init(rec);
+
+    rec->id = x->id;
+    ngx_memcpy(rec->group_id.b, x->group.id_bytes, 16);
+    ngx_memcpy(rec->org_id.b, x->group.org_bytes, 16);
+    ngx_memcpy(rec->token_id.b, x->token_bytes, 16);
+    ngx_memcpy(rec->key_hash, x->key_hash, 16);
+
+    rec->created_at = x->begun_us;
+    rec->key_source = x->key_source;
+    rec->bucket = x->bucket;
+    rec->stream = x->stream;
+    rec->request_bytes = x->request_bytes;
+
+    ngx_http_model_log_strings(x->request, x, rec);
 }
 
 
@@ -152,11 +201,17 @@ ngx_http_model_log_cut(ngx_http_model_exchange_t *x)
 
 
 static void
-ngx_http_model_log_outcome(ngx_http_request_t *r,
-    ngx_http_model_exchange_t *x, mg_record_t *rec)
+ngx_http_model_log_outcome(ngx_http_model_exchange_t *x, mg_record_t *rec)
 {
     ngx_uint_t                  gone;
+    ngx_http_request_t         *r;
     ngx_http_upstream_state_t  *state;
+
+    r = x->request;
+
+    rec->latency_us = (x->now_us ? x->now_us : mg_mono_us()) - x->mono_us;
+    rec->ttft_us = x->ttft_us;
+    rec->response_bytes = x->received;
 
     state = ngx_http_model_log_attempts(r, rec);
 
@@ -355,9 +410,11 @@ ngx_http_model_log_strings(ngx_http_request_t *r,
 static void
 ngx_http_model_log_tally(ngx_http_model_exchange_t *x, const mg_record_t *rec)
 {
-    uint32_t          n;
-    mg_tally_t        t;
-    mg_tally_cell_t  *cells;
+    uint32_t           n;
+    mg_tally_t         t;
+    mg_tally_cell_t   *cells, **guess;
+
+    static mg_tally_cell_t  *guesses[NGX_HTTP_MODEL_LOG_GUESSES];
 
     cells = ngx_http_model_recorder_cells(&n);
 
@@ -374,7 +431,11 @@ ngx_http_model_log_tally(ngx_http_model_exchange_t *x, const mg_record_t *rec)
     t.ttft_us = rec->ttft_us;
     t.usage = &rec->usage;
 
-    mg_tally_add(cells, n, &t);
+    guess = &guesses[((uintptr_t) t.variant.data >> 4)
+                     & (NGX_HTTP_MODEL_LOG_GUESSES - 1)];
+
+    t.guess = *guess;
+    *guess = mg_tally_add(cells, n, &t);
 }
 
 
@@ -389,6 +450,13 @@ ngx_http_model_log_metrics(ngx_http_request_t *r, mg_buf_t *b)
     if (cells) {
         mg_tally_write(b, cells, n);
     }
+
+    mg_buf_printf(b, "# HELP nginx_model_records_waiting Bytes of inference "
+                  "records that are neither in the database nor in the "
+                  "spool.\n"
+                  "# TYPE nginx_model_records_waiting gauge\n"
+                  "nginx_model_records_waiting %llu\n",
+                  (unsigned long long) ngx_http_model_recorder_waiting());
 }
 
 
@@ -414,7 +482,8 @@ ngx_http_model_log_postconfiguration(ngx_conf_t *cf)
 
     *h = ngx_http_model_log_handler;
 
-    ngx_http_model_exchange_on_end(ngx_http_model_log_exchange);
+    ngx_http_model_exchange_watch(ngx_http_model_log_whole,
+                                  ngx_http_model_log_exchange);
 
     if (ngx_http_model_recorder_areas(cf, mcf) != NGX_OK
         || ngx_http_model_metric_add(cf, ngx_http_model_log_metrics) != NGX_OK

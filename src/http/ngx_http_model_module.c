@@ -288,6 +288,7 @@ ngx_http_model_create_loc_conf(ngx_conf_t *cf)
     }
 
     lcf->auth = NGX_CONF_UNSET_UINT;
+    lcf->fallback = NGX_CONF_UNSET_PTR;
 
     return lcf;
 }
@@ -301,6 +302,7 @@ ngx_http_model_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     ngx_conf_merge_uint_value(conf->auth, prev->auth,
                               NGX_HTTP_MODEL_AUTH_DEFAULT);
+    ngx_conf_merge_ptr_value(conf->fallback, prev->fallback, NULL);
 
     return NGX_CONF_OK;
 }
@@ -561,18 +563,9 @@ ngx_http_model_catalog_source(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 static ngx_int_t
 ngx_http_model_postconfiguration(ngx_conf_t *cf)
 {
-    ngx_str_t                    name;
     ngx_http_model_main_conf_t  *mcf;
 
     mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_model_module);
-
-    /* indexed, so that all who ask within a request get the same value */
-
-    ngx_str_set(&name, "request_id");
-
-    if (ngx_http_get_variable_index(cf, &name) == NGX_ERROR) {
-        return NGX_ERROR;
-    }
 
     if (ngx_http_model_check(cf, mcf) != NGX_OK) {
         return NGX_ERROR;
@@ -588,7 +581,13 @@ ngx_http_model_postconfiguration(ngx_conf_t *cf)
     mcf->metrics_area = ngx_http_model_zone_area(cf, mcf->zone, "metrics",
                                NGX_HTTP_MODEL_SLOTS * sizeof(mg_metrics_t));
 
-    if (mcf->state_area == NGX_ERROR || mcf->metrics_area == NGX_ERROR) {
+    mcf->gates_area = ngx_http_model_zone_area(cf, mcf->zone, "gates",
+                                               sizeof(mg_gates_t));
+
+    if (mcf->state_area == NGX_ERROR
+        || mcf->metrics_area == NGX_ERROR
+        || mcf->gates_area == NGX_ERROR)
+    {
         return NGX_ERROR;
     }
 

@@ -6,11 +6,13 @@
  * the next file is mapped.  Hashing is the dearest part of it, so a worker
  * remembers which digest a token had:
  *
- *     slot = a keyed SipHash of the token (128 bits) -> SHA-256
+ *     slot = a keyed SipHash of the token (128 bits) -> SHA-256, entry
  *
  * under a random key of its own; neither tokens nor anything that a token
- * could be guessed from stay in memory.  The verdict itself is never
- * remembered beyond the request: expiry and revocation are looked at anew.
+ * could be guessed from stay in memory.  The entry that the digest led to is
+ * remembered too, for as long as the same snapshot is current, since a
+ * revocation comes with another one.  The verdict itself is never remembered
+ * beyond the request: expiry is looked at anew.
  *
  * Event loop only.
  */
@@ -30,6 +32,11 @@
 typedef struct {
     uint64_t                     hash[2];
     uint8_t                      sha256[32];
+
+    mg_snap_t                   *snap;       /* in which the token is ... */
+    uint64_t                     serial;     /* ... as long as this stands */
+    mg_routing_token_t           token;
+    u_char                       org[MG_UUID_LEN + 1];
 } ngx_http_model_digest_t;
 
 
@@ -57,7 +64,10 @@ static void ngx_http_model_principal_nobody(
     ngx_http_model_principal_t *p);
 static ngx_int_t ngx_http_model_principal_resolve(ngx_http_request_t *r,
     ngx_http_model_principal_t *p, mg_error_t *e);
-static void ngx_http_model_principal_digest(ngx_str_t *token, uint8_t *out);
+static ngx_int_t ngx_http_model_principal_lookup(mg_snap_t *snap,
+    ngx_str_t *token, ngx_http_model_digest_t **dp);
+static ngx_http_model_digest_t *ngx_http_model_principal_digest(
+    ngx_str_t *token);
 static ngx_int_t ngx_http_model_principal_refuse(ngx_http_request_t *r,
     mg_error_t *e);
 
@@ -171,7 +181,8 @@ ngx_http_model_principal_token(ngx_http_request_t *r, ngx_str_t *token)
     h = r->headers_in.authorization;
 
     if (h && h->value.len > 7
-        && ngx_strncasecmp(h->value.data, (u_char *) "Bearer ", 7) == 0)
+        && (ngx_memcmp(h->value.data, "Bearer ", 7) == 0
+            || ngx_strncasecmp(h->value.data, (u_char *) "Bearer ", 7) == 0))
     {
         *token = h->value;
         ngx_http_model_principal_trim(token, 7);
@@ -235,11 +246,9 @@ static ngx_int_t
 ngx_http_model_principal_resolve(ngx_http_request_t *r,
     ngx_http_model_principal_t *p, mg_error_t *e)
 {
-    uint8_t              sha256[32];
-    mg_snap_t           *snap;
-    mg_uuid_t            org;
-    ngx_str_t            token;
-    mg_routing_token_t   t;
+    mg_snap_t                *snap;
+    ngx_str_t                 token;
+    ngx_http_model_digest_t  *d;
 
     if (ngx_http_model_principal_token(r, &token) != NGX_OK) {
         ngx_http_model_principal_nobody(p);
@@ -259,13 +268,11 @@ ngx_http_model_principal_resolve(ngx_http_request_t *r,
         goto invalid;
     }
 
-    ngx_http_model_principal_digest(&token, sha256);
-
-    if (mg_routing_token(snap, sha256, &t) != MG_OK) {
+    if (ngx_http_model_principal_lookup(snap, &token, &d) != NGX_OK) {
         goto invalid;
     }
 
-    if (t.expires_at && t.expires_at <= mg_now_us()) {
+    if (d->token.expires_at && d->token.expires_at <= mg_now_us()) {
         mg_error_set(e, MG_E_UNAUTHENTICATED, NULL,
                      "the token has expired; ask for a new one");
         goto failed;
@@ -273,11 +280,11 @@ ngx_http_model_principal_resolve(ngx_http_request_t *r,
 
     /* the mapping is pinned by the request, so its strings live as long */
 
-    p->role = t.role;
-    p->token_id.len = t.id.len;
-    p->token_id.data = (u_char *) t.id.data;
-    ngx_memcpy(p->token_bytes, t.id_bytes, 16);
-    ngx_memcpy(p->org_bytes, t.org_bytes, 16);
+    p->role = d->token.role;
+    p->token_id.len = d->token.id.len;
+    p->token_id.data = (u_char *) d->token.id.data;
+    ngx_memcpy(p->token_bytes, d->token.id_bytes, 16);
+    ngx_memcpy(p->org_bytes, d->token.org_bytes, 16);
 
     p->org_id.len = MG_UUID_LEN;
     p->org_id.data = ngx_pnalloc(r->pool, MG_UUID_LEN + 1);
@@ -287,8 +294,7 @@ ngx_http_model_principal_resolve(ngx_http_request_t *r,
         return NGX_DECLINED;
     }
 
-    ngx_memcpy(org.b, t.org_bytes, 16);
-    mg_uuid_format(&org, (char *) p->org_id.data);
+    ngx_memcpy(p->org_id.data, d->org, MG_UUID_LEN + 1);
 
     return NGX_OK;
 
@@ -305,8 +311,45 @@ failed:
 }
 
 
-static void
-ngx_http_model_principal_digest(ngx_str_t *token, uint8_t *out)
+/* The entry of a token in a snapshot: *dp, until the next call. */
+
+static ngx_int_t
+ngx_http_model_principal_lookup(mg_snap_t *snap, ngx_str_t *token,
+    ngx_http_model_digest_t **dp)
+{
+    uint64_t                  serial;
+    mg_uuid_t                 org;
+    ngx_http_model_digest_t  *d;
+
+    d = ngx_http_model_principal_digest(token);
+    *dp = d;
+
+    /* no snapshot is mapped in the place of another without a new serial */
+
+    serial = ngx_http_model_snap_serial(MG_SNAP_ROUTING);
+
+    if (d->snap == snap && d->serial == serial) {
+        return NGX_OK;
+    }
+
+    d->snap = NULL;
+
+    if (mg_routing_token(snap, d->sha256, &d->token) != MG_OK) {
+        return NGX_DECLINED;
+    }
+
+    d->snap = snap;
+    d->serial = serial;
+
+    ngx_memcpy(org.b, d->token.org_bytes, 16);
+    mg_uuid_format(&org, (char *) d->org);
+
+    return NGX_OK;
+}
+
+
+static ngx_http_model_digest_t *
+ngx_http_model_principal_digest(ngx_str_t *token)
 {
     uint64_t                   h[2];
     ngx_http_model_digest_t   *slot;
@@ -316,10 +359,18 @@ ngx_http_model_principal_digest(ngx_str_t *token, uint8_t *out)
 
     if (!all->keyed) {
         if (mg_random(all->key, sizeof(all->key)) != MG_OK) {
-            mg_sha256(mg_str_n((char *) token->data, token->len), out);
-            return;
+
+            /* one slot, and nothing in it that could be taken for a match */
+
+            slot = &all->slots[0];
+            slot->snap = NULL;
+            mg_sha256(mg_str_n((char *) token->data, token->len),
+                      slot->sha256);
+
+            return slot;
         }
 
+        ngx_memzero(all->slots, sizeof(all->slots));
         all->keyed = 1;
     }
 
@@ -331,9 +382,10 @@ ngx_http_model_principal_digest(ngx_str_t *token, uint8_t *out)
         mg_sha256(mg_str_n((char *) token->data, token->len), slot->sha256);
         slot->hash[0] = h[0];
         slot->hash[1] = h[1];
+        slot->snap = NULL;
     }
 
-    ngx_memcpy(out, slot->sha256, 32);
+    return slot;
 }
 
 

@@ -6,10 +6,15 @@
  * posts one, and the guard of the task keeps the worker until it is done;
  * what is left in exit_process goes to the spool.  Worker 0 looks once a
  * second for rings whose worker is dead and for spool files to replay.
+ *
+ * What was pending when a worker died follows its ring: the worker that
+ * takes the slot moves it into that ring before it does anything else,
+ * worker 0 moves it into its own ring once the dead one's is empty.
  */
 
 #include "http/ngx_http_model_recorder.h"
 #include "job/mg_flush.h"
+#include "model/mg_pending.h"
 
 
 #define NGX_HTTP_MODEL_FLUSH_TIME      200     /* ms */
@@ -17,6 +22,8 @@
 #define NGX_HTTP_MODEL_SWEEP_TIME      1000    /* ms */
 #define NGX_HTTP_MODEL_CELLS           512
 #define NGX_HTTP_MODEL_HEAP_RING       (1024 * 1024)
+#define NGX_HTTP_MODEL_PENDING_SHARE   8       /* of a slot's memory, at
+                                                  least: one part of these */
 
 
 /* Area "slots"; one word each, all zero at first. */
@@ -42,6 +49,7 @@ typedef struct {
     size_t                       stride;
     ngx_uint_t                   slot;
     mg_ring_t                   *ring;       /* ours; NULL: no recording */
+    mg_pending_writer_t          pending;    /* open when it is empty */
     ngx_thread_pool_t           *pool;
     uint64_t                     flushed;    /* records when last flushed */
     ngx_msec_t                   pause;      /* no flush before, after a
@@ -68,6 +76,8 @@ typedef struct {
 
 static ngx_int_t ngx_http_model_recorder_spool(void);
 static mg_ring_t *ngx_http_model_recorder_ring(ngx_uint_t slot);
+static mg_pending_t *ngx_http_model_recorder_pending(ngx_uint_t slot);
+static void ngx_http_model_recorder_inherit(void);
 static mg_ring_t *ngx_http_model_recorder_heap(ngx_cycle_t *cycle);
 static void ngx_http_model_recorder_timer(ngx_event_t *ev);
 static void ngx_http_model_recorder_flush(void);
@@ -79,6 +89,7 @@ static ngx_int_t ngx_http_model_recorder_flushed(ngx_http_model_task_t *t,
     ngx_http_request_t *r);
 static void ngx_http_model_recorder_sweep(ngx_event_t *ev);
 static void ngx_http_model_recorder_orphans(void);
+static ngx_uint_t ngx_http_model_recorder_orphan(ngx_uint_t slot);
 static ngx_int_t ngx_http_model_recorder_swept(ngx_http_model_task_t *t,
     ngx_http_request_t *r);
 static void ngx_http_model_recorder_replay(void);
@@ -86,7 +97,7 @@ static ngx_int_t ngx_http_model_recorder_replayed(ngx_http_model_task_t *t,
     ngx_http_request_t *r);
 static ngx_uint_t ngx_http_model_recorder_claim(ngx_uint_t slot);
 static void ngx_http_model_recorder_unclaim(ngx_uint_t slot);
-static ngx_uint_t ngx_http_model_recorder_dead(uint64_t pid);
+static int ngx_http_model_recorder_dead(uint64_t pid);
 
 
 static ngx_http_model_areas_t     ngx_http_model_areas;
@@ -178,6 +189,7 @@ ngx_http_model_recorder_init(ngx_cycle_t *cycle,
 
     } else {
         mg_word_set(w->slots->owner[w->slot], (uint64_t) ngx_pid);
+        ngx_http_model_recorder_inherit();
     }
 
     w->timer.handler = ngx_http_model_recorder_timer;
@@ -256,11 +268,45 @@ ngx_http_model_recorder_leave(void)
 }
 
 
-void
-ngx_http_model_recorder_add(const mg_record_t *record)
+void *
+ngx_http_model_recorder_pend(const mg_record_t *record, size_t *size)
 {
     void                       *p;
-    size_t                      size;
+    ngx_http_model_recorder_t  *w;
+
+    w = &ngx_http_model_recorder;
+
+    if (w->ring == NULL) {
+        return NULL;
+    }
+
+    *size = mg_record_size(record);
+    p = mg_pending_take(&w->pending, *size);
+
+    if (p == NULL) {
+        mg_metric_add(ngx_http_model_counters(), RECORDS_UNCOVERED, 1);
+        return NULL;
+    }
+
+    mg_record_put(record, p);
+    mg_pending_publish(&w->pending, p, *size);
+
+    return p;
+}
+
+
+void
+ngx_http_model_recorder_unpend(void *pending, size_t size)
+{
+    mg_pending_free(&ngx_http_model_recorder.pending, pending, size);
+}
+
+
+void
+ngx_http_model_recorder_add(const mg_record_t *record, const void *pending,
+    size_t size)
+{
+    void                       *p;
     ngx_http_model_recorder_t  *w;
 
     w = &ngx_http_model_recorder;
@@ -269,14 +315,23 @@ ngx_http_model_recorder_add(const mg_record_t *record)
         return;
     }
 
-    size = mg_record_size(record);
+    if (pending == NULL) {
+        size = mg_record_size(record);
+    }
+
     p = mg_ring_reserve(w->ring, size);
 
     if (p == NULL) {
         mg_metric_add(ngx_http_model_counters(), RECORDS_DROPPED, 1);
 
     } else {
-        mg_record_encode(record, p);
+        if (pending) {
+            mg_record_renew(record, pending, p);
+
+        } else {
+            mg_record_put(record, p);
+        }
+
         mg_ring_commit(w->ring, size);
         mg_ring_warm(w->ring, size);
     }
@@ -294,6 +349,41 @@ ngx_http_model_recorder_add(const mg_record_t *record)
 }
 
 
+/*
+ * All that is pending before all rings: on its way from one to the other a
+ * record is in both, so none is overlooked.
+ */
+
+uint64_t
+ngx_http_model_recorder_waiting(void)
+{
+    uint64_t                    sum;
+    mg_ring_t                  *ring;
+    ngx_uint_t                  i;
+    mg_pending_t               *pending;
+    ngx_http_model_recorder_t  *w;
+
+    w = &ngx_http_model_recorder;
+    sum = 0;
+
+    if (w->ring == NULL) {
+        return 0;
+    }
+
+    for (i = 0; i < mg_word_get(w->slots->rings); i++) {
+        pending = ngx_http_model_recorder_pending(i);
+        sum += pending ? mg_pending_used(pending) : 0;
+    }
+
+    for (i = 0; i < mg_word_get(w->slots->rings); i++) {
+        ring = ngx_http_model_recorder_ring(i);
+        sum += ring ? mg_ring_used(ring) : 0;
+    }
+
+    return sum + (w->on_heap ? mg_ring_used(w->ring) : 0);
+}
+
+
 mg_tally_cell_t *
 ngx_http_model_recorder_cells(uint32_t *n)
 {
@@ -303,7 +393,10 @@ ngx_http_model_recorder_cells(uint32_t *n)
 }
 
 
-/* The ring of a slot, formatted at its first use; NULL: there is none. */
+/*
+ * The ring of a slot, formatted at its first use, as is what lies behind it;
+ * NULL: there is none.
+ */
 
 static mg_ring_t *
 ngx_http_model_recorder_ring(ngx_uint_t slot)
@@ -320,7 +413,8 @@ ngx_http_model_recorder_ring(ngx_uint_t slot)
         return NULL;
     }
 
-    size = mg_ring_fit(w->stride - sizeof(mg_ring_t));
+    size = mg_ring_fit(w->stride - w->stride / NGX_HTTP_MODEL_PENDING_SHARE
+                       - sizeof(mg_ring_t));
 
     if (size == 0) {
         return NULL;
@@ -329,10 +423,50 @@ ngx_http_model_recorder_ring(ngx_uint_t slot)
     ring = (mg_ring_t *) (w->base + slot * w->stride);
 
     if (mg_word_get(ring->size) == 0) {
+        mg_pending_init((mg_pending_t *) ((u_char *) ring + size),
+                        w->stride - size);
         mg_ring_init(ring, size);
     }
 
     return ring;
+}
+
+
+static mg_pending_t *
+ngx_http_model_recorder_pending(ngx_uint_t slot)
+{
+    mg_ring_t  *ring;
+
+    ring = ngx_http_model_recorder_ring(slot);
+
+    if (ring == NULL) {
+        return NULL;
+    }
+
+    return (mg_pending_t *) ((u_char *) ring + sizeof(mg_ring_t)
+                             + mg_word_get(ring->size));
+}
+
+
+/* What the slot's last worker left; tried again while the ring is full. */
+
+static void
+ngx_http_model_recorder_inherit(void)
+{
+    mg_pending_t               *pending;
+    ngx_http_model_recorder_t  *w;
+
+    w = &ngx_http_model_recorder;
+
+    if (w->on_heap || w->pending.shared) {
+        return;
+    }
+
+    pending = ngx_http_model_recorder_pending(w->slot);
+
+    if (mg_pending_move(pending, w->ring, NULL) == MG_OK) {
+        mg_pending_open(&w->pending, pending, ngx_pid);
+    }
 }
 
 
@@ -362,6 +496,7 @@ ngx_http_model_recorder_heap(ngx_cycle_t *cycle)
 static void
 ngx_http_model_recorder_timer(ngx_event_t *ev)
 {
+    ngx_http_model_recorder_inherit();
     ngx_http_model_recorder_flush();
 
     ngx_add_timer(ev, NGX_HTTP_MODEL_FLUSH_TIME);
@@ -498,13 +633,12 @@ static void
 ngx_http_model_recorder_orphans(void)
 {
     uint64_t                    pid;
-    mg_ring_t                  *ring;
     ngx_uint_t                  i;
     ngx_http_model_recorder_t  *w;
 
     w = &ngx_http_model_recorder;
 
-    if (w->sweeping) {
+    if (w->sweeping || w->ring == NULL) {
         return;
     }
 
@@ -516,24 +650,51 @@ ngx_http_model_recorder_orphans(void)
             continue;
         }
 
-        ring = ngx_http_model_recorder_ring(i);
-
-        if (ring == NULL || mg_ring_used(ring) == 0
-            || !ngx_http_model_recorder_claim(i))
-        {
-            continue;
-        }
-
-        if (ngx_http_model_recorder_post(ring, i,
-                                         ngx_http_model_recorder_swept)
-            == NGX_OK)
-        {
+        if (ngx_http_model_recorder_orphan(i)) {
             w->sweeping = 1;
             return;
         }
-
-        ngx_http_model_recorder_unclaim(i);
     }
+}
+
+
+/* 1: a task reads its ring. */
+
+static ngx_uint_t
+ngx_http_model_recorder_orphan(ngx_uint_t slot)
+{
+    mg_ring_t  *ring;
+
+    ring = ngx_http_model_recorder_ring(slot);
+
+    if (ring == NULL) {
+        return 0;
+    }
+
+    if (mg_ring_used(ring) == 0) {
+
+        /* the slot may have a new owner by now, whose records stay */
+
+        (void) mg_pending_move(ngx_http_model_recorder_pending(slot),
+                               ngx_http_model_recorder.ring,
+                               ngx_http_model_recorder_dead);
+        return 0;
+    }
+
+    if (!ngx_http_model_recorder_claim(slot)) {
+        return 0;
+    }
+
+    if (ngx_http_model_recorder_post(ring, slot,
+                                     ngx_http_model_recorder_swept)
+        == NGX_OK)
+    {
+        return 1;
+    }
+
+    ngx_http_model_recorder_unclaim(slot);
+
+    return 0;
 }
 
 
@@ -630,7 +791,7 @@ ngx_http_model_recorder_unclaim(ngx_uint_t slot)
 }
 
 
-static ngx_uint_t
+static int
 ngx_http_model_recorder_dead(uint64_t pid)
 {
     return kill((ngx_pid_t) pid, 0) == -1 && ngx_errno == ESRCH;

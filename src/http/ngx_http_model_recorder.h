@@ -1,15 +1,17 @@
 /*
  * ngx_http_model_recorder.h: a worker's ring of inference records.
  *
- *     log phase -> ring of the slot -> flush task -> database or spool
- *                       ^ a killed worker's: swept by worker 0, or by the
- *                         worker that takes the slot
+ *     last byte -> pending -> ring of the slot -> flush task -> database
+ *                                  |                              or spool
+ *                                  a killed worker's: swept by worker 0, or
+ *                                  by the worker that takes the slot
  *
  * Two areas of the zone: "slots" (who owns and who reads each ring) and
- * "records" (the rings).  The number of rings is fixed by whoever comes
- * first, so that a reload with another worker_processes cannot disagree; a
- * worker whose slot lies beyond has a ring on its own heap, which a
- * kill -9 would take along.
+ * "records" (the rings, and behind each the records of answers that are
+ * just being written to their clients).  The number of rings is fixed by
+ * whoever comes first, so that a reload with another worker_processes cannot
+ * disagree; a worker whose slot lies beyond has a ring on its own heap, which
+ * a kill -9 would take along.
  *
  * A ring is read by one thread at a time: whoever reads it has put its pid
  * into the slot's "reader" word.
@@ -43,8 +45,26 @@ void ngx_http_model_recorder_exit(void);
 /* Early notice: everything that is there now goes to the database. */
 void ngx_http_model_recorder_leave(void);
 
-/* Encodes into the ring; a full ring is counted, nothing waits. */
-void ngx_http_model_recorder_add(const mg_record_t *record);
+/*
+ * Before the last byte of an answer goes out: keeps the record as it is now
+ * for the case that the worker is killed.  NULL: there is no room, which is
+ * counted; otherwise for ngx_http_model_recorder_unpend() with that size.
+ */
+void *ngx_http_model_recorder_pend(const mg_record_t *record, size_t *size);
+
+/*
+ * Encodes into the ring; a full ring is counted, nothing waits.  pending is
+ * that record as it was kept, with its size, if its strings are still the
+ * same; or NULL.
+ */
+void ngx_http_model_recorder_add(const mg_record_t *record,
+    const void *pending, size_t size);
+
+/* After the record was added. */
+void ngx_http_model_recorder_unpend(void *pending, size_t size);
+
+/* Bytes of records that are nowhere but in memory, all workers together. */
+uint64_t ngx_http_model_recorder_waiting(void);
 
 /* The counts of all workers; NULL in a process that is no worker. */
 mg_tally_cell_t *ngx_http_model_recorder_cells(uint32_t *n);

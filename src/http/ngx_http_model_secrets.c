@@ -29,8 +29,9 @@ typedef enum {
 
 typedef struct {
     ngx_http_model_secret_e   state;
+    mg_auth_scheme_e          scheme;
     ngx_str_t                 authorization;
-    ngx_str_t                 api_key;
+    ngx_str_t                 key;          /* the end of it */
 } ngx_http_model_secret_t;
 
 
@@ -45,7 +46,7 @@ struct ngx_http_model_secrets_s {
 };
 
 
-static ngx_uint_t ngx_http_model_secrets_bare(mg_str_t protocol);
+static mg_auth_scheme_e ngx_http_model_secrets_scheme(mg_str_t protocol);
 static ngx_http_model_secrets_t *ngx_http_model_secrets_of(mg_snap_t *snap);
 static ngx_http_model_secrets_t *ngx_http_model_secrets_create(
     mg_snap_t *snap);
@@ -66,6 +67,7 @@ ngx_http_model_secrets_get(ngx_http_request_t *r,
 
     ngx_str_null(&x->authorization);
     ngx_str_null(&x->api_key);
+    ngx_str_null(&x->key);
 
     if (x->backend.key_sealed.len == 0) {
         return NGX_OK;
@@ -97,8 +99,29 @@ ngx_http_model_secrets_get(ngx_http_request_t *r,
         return NGX_DECLINED;
     }
 
-    x->authorization = secret->authorization;
-    x->api_key = secret->api_key;
+    switch (secret->scheme) {
+
+    case MG_AUTH_BEARER:
+        x->authorization = secret->authorization;
+        break;
+
+    case MG_AUTH_X_API_KEY:
+        x->api_key = secret->key;
+        break;
+
+    case MG_AUTH_X_GOOG_API_KEY:
+        ngx_str_set(&x->key_name, "x-goog-api-key");
+        x->key = secret->key;
+        break;
+
+    case MG_AUTH_API_KEY:
+        ngx_str_set(&x->key_name, "api-key");
+        x->key = secret->key;
+        break;
+
+    case MG_AUTH_NONE:
+        break;
+    }
 
     return NGX_OK;
 }
@@ -232,34 +255,30 @@ ngx_http_model_secrets_open(ngx_http_request_t *r,
         return;
     }
 
-    if (ngx_http_model_secrets_bare(b->protocol)) {
-        secret->api_key.data = p;
-        secret->api_key.len = len;
+    secret->scheme = ngx_http_model_secrets_scheme(b->protocol);
 
-    } else {
-        secret->authorization.data = s->free;
-        secret->authorization.len = p + len - s->free;
-    }
+    secret->key.data = p;
+    secret->key.len = len;
+
+    secret->authorization.data = s->free;
+    secret->authorization.len = p + len - s->free;
 
     s->free = p + len;
     secret->state = NGX_HTTP_MODEL_SECRET_OPEN;
 }
 
 
-/* 1: the key travels as x-api-key, not as a bearer token. */
+/*
+ * Clients may speak what no adapter here reads, such as kserve_v2, and are
+ * passed on as they are: the key is a bearer token then.
+ */
 
-static ngx_uint_t
-ngx_http_model_secrets_bare(mg_str_t protocol)
+static mg_auth_scheme_e
+ngx_http_model_secrets_scheme(mg_str_t protocol)
 {
     const mg_protocol_t  *known;
 
     known = mg_protocol_find(protocol);
 
-    if (known) {
-        return known->auth == MG_AUTH_X_API_KEY;
-    }
-
-    /* spoken by clients, passed on as it is: no adapter is needed */
-
-    return mg_str_eq(protocol, mg_str("anthropic"));
+    return known ? known->auth : MG_AUTH_BEARER;
 }

@@ -22,9 +22,10 @@
 
 
 /*
- * Fills x->authorization and x->api_key for x->backend, and takes a
- * reference in x->secrets.  NGX_DECLINED: there is a key, but it does not
- * open (logged once); both are then empty.
+ * Fills x->authorization, x->api_key or x->key, as the protocol of
+ * x->backend wants its key, and takes a reference in x->secrets.
+ * NGX_DECLINED: there is a key, but it does not open (logged once); all are
+ * then empty.
  */
 ngx_int_t ngx_http_model_secrets_get(ngx_http_request_t *r,
     ngx_http_model_exchange_t *x);

@@ -7,13 +7,16 @@
  * A worker looks at the serial in the zone at each request and maps the
  * new file when it has moved: one open(), one mmap(), pages in memory
  * already.  A request pins the map that it has seen first, in a cleanup of
- * its pool, so all phases, redirects and the log see the same one.  Counts
- * are plain integers of one process: a killed worker leaves nothing behind.
+ * its pool, so all phases, redirects and the log see the same one.  That a
+ * catalog was there is a hit of the first layer of caches, and the cleanup
+ * knows how long the request has taken.  Counts of users are plain integers
+ * of one process: a killed worker leaves nothing behind.
  *
  * Event loop only.
  */
 
 #include "http/ngx_http_model_snap.h"
+#include "base/mg_time.h"
 
 
 #define NGX_HTTP_MODEL_SNAP_KINDS     2
@@ -41,6 +44,7 @@ typedef struct {
 /* What a request has pinned; data of a cleanup of its pool. */
 typedef struct {
     ngx_http_model_map_t       *map[NGX_HTTP_MODEL_SNAP_KINDS];
+    int64_t                     catalog_us;  /* mg_mono_us() at the look */
 } ngx_http_model_pin_t;
 
 
@@ -70,14 +74,35 @@ ngx_http_model_snap(ngx_http_request_t *r, unsigned kind)
         slot = ngx_http_model_slot_fresh(kind);
 
         if (slot == NULL || slot->current == NULL) {
+
+            if (kind == MG_SNAP_CATALOG) {
+                mg_metric_add(ngx_http_model_counters(), L1_MISSES, 1);
+            }
+
             return NULL;
         }
 
         slot->current->refs++;
         pin->map[kind - 1] = slot->current;
+
+        if (kind == MG_SNAP_CATALOG) {
+            mg_metric_add(ngx_http_model_counters(), L1_HITS, 1);
+            pin->catalog_us = mg_mono_us();
+        }
     }
 
     return pin->map[kind - 1]->snap;
+}
+
+
+mg_snap_t *
+ngx_http_model_snap_current(unsigned kind)
+{
+    ngx_http_model_slot_t  *slot;
+
+    slot = ngx_http_model_slot_fresh(kind);
+
+    return (slot && slot->current) ? slot->current->snap : NULL;
 }
 
 
@@ -158,6 +183,11 @@ ngx_http_model_pin_cleanup(void *data)
 
     ngx_uint_t             i;
     ngx_http_model_map_t  *map;
+
+    if (pin->catalog_us) {
+        mg_metric_took(ngx_http_model_counters(), CATALOG_REQUEST,
+                       mg_mono_us() - pin->catalog_us);
+    }
 
     for (i = 0; i < NGX_HTTP_MODEL_SNAP_KINDS; i++) {
         map = pin->map[i];

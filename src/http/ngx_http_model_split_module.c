@@ -59,6 +59,7 @@ typedef struct {
 
 
 static ngx_int_t ngx_http_model_split_handler(ngx_http_request_t *r);
+static void ngx_http_model_split_clock(ngx_http_model_wanted_t *w);
 static ngx_int_t ngx_http_model_split_check(ngx_http_request_t *r,
     ngx_http_model_principal_t **p, mg_error_t *e);
 static ngx_int_t ngx_http_model_split_json(ngx_http_request_t *r);
@@ -189,8 +190,7 @@ ngx_http_model_split_handler(ngx_http_request_t *r)
     }
 
     ctx->principal = p;
-    ctx->wanted.begun_us = mg_now_us();
-    ctx->wanted.mono_us = mg_mono_us();
+    ngx_http_model_split_clock(&ctx->wanted);
 
     ngx_http_set_ctx(r, ctx, ngx_http_model_split_module);
 
@@ -223,6 +223,28 @@ ngx_http_model_split_handler(ngx_http_request_t *r)
     ngx_http_finalize_request(r, NGX_DONE);
 
     return NGX_DONE;
+}
+
+
+/*
+ * One clock is read, the other follows from it: how far they are apart is
+ * looked at whenever nginx's own time has moved on.
+ */
+
+static void
+ngx_http_model_split_clock(ngx_http_model_wanted_t *w)
+{
+    static int64_t     apart;
+    static ngx_msec_t  looked;
+
+    w->mono_us = mg_mono_us();
+
+    if (apart == 0 || looked != ngx_current_msec) {
+        apart = mg_now_us() - w->mono_us;
+        looked = ngx_current_msec;
+    }
+
+    w->begun_us = w->mono_us + apart;
 }
 
 
@@ -378,7 +400,9 @@ ngx_http_model_split_again(ngx_http_request_t *r,
         return ngx_http_model_split_refuse(r, &e);
     }
 
-    if (ngx_http_model_rewrite_again(r, x) != NGX_OK) {
+    if (ngx_http_model_rewrite_again(r, x) != NGX_OK
+        || ngx_http_model_header_dress(r, x) != NGX_OK)
+    {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -660,16 +684,17 @@ ngx_http_model_split_decide(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    if (w->value_end
-        && ngx_http_model_rewrite_body(r, x, w->value_start, w->value_end)
-           != NGX_OK)
+    if ((w->value_end
+         && ngx_http_model_rewrite_body(r, x, w->value_start, w->value_end)
+            != NGX_OK)
+        || ngx_http_model_header_dress(r, x) != NGX_OK)
     {
         x->refused = 1;
         mg_error_set(e, MG_E_INTERNAL, NULL, "out of memory");
         return NGX_ERROR;
     }
 
-    mg_metric_add(ngx_http_model_counters(), SPLIT_REQUESTS, 1);
+    mg_metric_own(ngx_http_model_counters(), SPLIT_REQUESTS, 1);
 
     return NGX_OK;
 }

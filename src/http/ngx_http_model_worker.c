@@ -135,6 +135,7 @@ ngx_http_model_env_init(ngx_cycle_t *cycle, ngx_http_model_main_conf_t *mcf,
     env->catalog_source = (char *) mcf->catalog_source.data;
     env->state = ngx_http_model_zone_get(mcf->zone, mcf->state_area, NULL);
     env->metrics = ngx_http_model_env_metrics(cycle, mcf);
+    env->gates = ngx_http_model_zone_get(mcf->zone, mcf->gates_area, NULL);
     env->validate_concurrency = mcf->validate_concurrency;
     env->validate_timeout_ms = mcf->validate_timeout;
     env->allow_private = mcf->allow_private;
@@ -157,6 +158,7 @@ ngx_http_model_env_init(ngx_cycle_t *cycle, ngx_http_model_main_conf_t *mcf,
         env->db_options.application = "nginx-model";
         env->db_options.max = mcf->database_connections;
         env->db_options.statement_timeout_ms = mcf->database_timeout;
+        env->db_options.durations = &env->metrics->h[MG_H_DATABASE_QUERY];
 
         env->db = mg_pg_pool_create(&env->db_options);
         if (env->db == NULL) {

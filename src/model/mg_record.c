@@ -55,12 +55,16 @@ typedef struct {
 
 
 _Static_assert(sizeof(mg_record_wire_t) == 232, "no holes in the wire form");
-_Static_assert(sizeof(mg_usage_t) == 64, "eight figures of usage");
+_Static_assert(offsetof(mg_usage_t, audio_out) == 56, "eight figures of usage");
 
 
+static void mg_record_figures(const mg_record_t *r, mg_record_wire_t *w);
+static int mg_record_read(const void *data, size_t len, mg_record_t *r,
+    size_t *used, int sealed);
 static size_t mg_record_cut(mg_str_t s, size_t room);
 static void mg_record_clean(char *out, const char *in, size_t len);
-static size_t mg_record_plain(char *out, const char *in, size_t len);
+static int mg_record_plain(char *out, const char *in, size_t len);
+static inline uint64_t mg_record_odd(uint64_t x);
 static size_t mg_record_sequence(const uint8_t *p, size_t len);
 
 
@@ -81,10 +85,23 @@ mg_record_init(mg_record_t *r)
 size_t
 mg_record_size(const mg_record_t *r)
 {
-    size_t    n, room;
+    size_t    n, all, longest, room;
     unsigned  i;
 
+    all = 0;
+    longest = 0;
+
+    for (i = 0; i < MG_RS_N; i++) {
+        n = r->str[i].len;
+        all += n;
+        longest = n > longest ? n : longest;
+    }
+
     room = MG_RECORD_STRINGS;
+
+    if (longest <= MG_RECORD_STRING_MAX && all <= room) {
+        return MG_RECORD_SIZE_MAX - room + all;
+    }
 
     for (i = 0; i < MG_RS_N; i++) {
         n = mg_record_cut(r->str[i], room);
@@ -98,6 +115,19 @@ mg_record_size(const mg_record_t *r)
 void
 mg_record_encode(const mg_record_t *r, void *out)
 {
+    mg_record_wire_t  *w;
+
+    mg_record_put(r, out);
+
+    w = out;
+    w->checksum = mg_sum64((char *) out + MG_RECORD_HEAD,
+                           w->len - MG_RECORD_HEAD);
+}
+
+
+void
+mg_record_put(const mg_record_t *r, void *out)
+{
     char              *p;
     size_t             n, room;
     uint16_t           len;
@@ -106,7 +136,51 @@ mg_record_encode(const mg_record_t *r, void *out)
 
     w = out;
 
+    mg_record_figures(r, w);
+
+    p = (char *) (w + 1);
+    room = MG_RECORD_STRINGS;
+
+    for (i = 0; i < MG_RS_N; i++) {
+        n = mg_record_cut(r->str[i], room);
+        room -= n;
+        len = n;
+
+        memcpy(p, &len, sizeof(uint16_t));
+        p += sizeof(uint16_t);
+
+        mg_record_clean(p, r->str[i].data, n);
+        p += n;
+    }
+
+    w->len = p - (char *) out;
+}
+
+
+void
+mg_record_renew(const mg_record_t *r, const void *wire, void *out)
+{
+    mg_record_wire_t        *w;
+    const mg_record_wire_t  *old;
+
+    w = out;
+    old = wire;
+
+    mg_record_figures(r, w);
+
+    w->len = old->len;
+
+    memcpy(w + 1, old + 1, w->len - sizeof(mg_record_wire_t));
+}
+
+
+/* All that has a fixed place, but for the length. */
+
+static void
+mg_record_figures(const mg_record_t *r, mg_record_wire_t *w)
+{
     w->magic = MG_RECORD_MAGIC;
+    w->checksum = 0;
 
     memcpy(w->id, r->id.b, 16);
     memcpy(w->group_id, r->group_id.b, 16);
@@ -130,30 +204,29 @@ mg_record_encode(const mg_record_t *r, void *out)
     w->usage_source = r->usage_source;
     w->stream = r->stream;
     w->truncated = r->truncated;
-
-    p = (char *) (w + 1);
-    room = MG_RECORD_STRINGS;
-
-    for (i = 0; i < MG_RS_N; i++) {
-        n = mg_record_cut(r->str[i], room);
-        room -= n;
-        len = n;
-
-        memcpy(p, &len, sizeof(uint16_t));
-        p += sizeof(uint16_t);
-
-        mg_record_clean(p, r->str[i].data, n);
-        p += n;
-    }
-
-    w->len = p - (char *) out;
-    w->checksum = mg_sum64((char *) out + MG_RECORD_HEAD,
-                           w->len - MG_RECORD_HEAD);
 }
 
 
 int
 mg_record_decode(const void *data, size_t len, mg_record_t *r, size_t *used)
+{
+    return mg_record_read(data, len, r, used, 1);
+}
+
+
+int
+mg_record_get(const void *data, size_t len, mg_record_t *r)
+{
+    size_t  used;
+
+    return mg_record_read(data, len, r, &used, 0) == MG_OK
+           ? MG_OK : MG_ERROR;
+}
+
+
+static int
+mg_record_read(const void *data, size_t len, mg_record_t *r, size_t *used,
+    int sealed)
 {
     uint16_t           n;
     unsigned           i;
@@ -183,9 +256,10 @@ mg_record_decode(const void *data, size_t len, mg_record_t *r, size_t *used)
         return MG_AGAIN;
     }
 
-    if (mg_sum64((const char *) data + MG_RECORD_HEAD,
-                 w.len - MG_RECORD_HEAD)
-        != w.checksum)
+    if (sealed
+        && mg_sum64((const char *) data + MG_RECORD_HEAD,
+                    w.len - MG_RECORD_HEAD)
+           != w.checksum)
     {
         return MG_ERROR;
     }
@@ -195,6 +269,8 @@ mg_record_decode(const void *data, size_t len, mg_record_t *r, size_t *used)
     memcpy(r->org_id.b, w.org_id, 16);
     memcpy(r->token_id.b, w.token_id, 16);
     memcpy(r->key_hash, w.key_hash, 16);
+
+    mg_usage_clear(&r->usage);
     memcpy(&r->usage, w.usage, sizeof(w.usage));
 
     r->created_at = w.created_at;
@@ -272,9 +348,13 @@ mg_record_clean(char *out, const char *in, size_t len)
     size_t          i, n;
     const uint8_t  *p;
 
+    if (mg_record_plain(out, in, len)) {
+        return;
+    }
+
     p = (const uint8_t *) in;
 
-    for (i = mg_record_plain(out, in, len); i < len; i += n) {
+    for (i = 0; i < len; i += n) {
 
         if (p[i] >= 0x20 && p[i] < 0x7f) {
             out[i] = in[i];
@@ -295,30 +375,60 @@ mg_record_clean(char *out, const char *in, size_t len)
 }
 
 
-/* Copies printable ASCII, in steps of eight; how many bytes it was. */
+/*
+ * Copies in steps of eight bytes (four, if there are less), of which the
+ * last overlap; 1 if all were printable ASCII.
+ */
 
-static size_t
+static int
 mg_record_plain(char *out, const char *in, size_t len)
 {
     size_t    i;
+    uint32_t  a, b;
     uint64_t  x, odd;
 
-    for (i = 0; len - i >= 8; i += 8) {
-        memcpy(&x, in + i, 8);
+    odd = 0;
 
-        /* the highest bit of a byte: is above 0x7e, or below 0x20 */
+    if (len >= 8) {
 
-        odd = x | (x + 0x0101010101010101ULL)
-              | ((x - 0x2020202020202020ULL) & ~x);
-
-        if (odd & 0x8080808080808080ULL) {
-            break;
+        for (i = 0; i < len - 8; i += 8) {
+            memcpy(&x, in + i, 8);
+            memcpy(out + i, &x, 8);
+            odd |= mg_record_odd(x);
         }
 
-        memcpy(out + i, &x, 8);
+        memcpy(&x, in + len - 8, 8);
+        memcpy(out + len - 8, &x, 8);
+
+        return (odd | mg_record_odd(x)) == 0;
     }
 
-    return i;
+    if (len >= 4) {
+        memcpy(&a, in, 4);
+        memcpy(&b, in + len - 4, 4);
+        memcpy(out, &a, 4);
+        memcpy(out + len - 4, &b, 4);
+
+        return mg_record_odd((uint64_t) a << 32 | b) == 0;
+    }
+
+    for (i = 0; i < len; i++) {
+        out[i] = in[i];
+        odd |= mg_record_odd((uint8_t) in[i] | 0x2020202020202000ULL);
+    }
+
+    return odd == 0;
+}
+
+
+/* The highest bit of each byte: it is above 0x7e, or below 0x20. */
+
+static inline uint64_t
+mg_record_odd(uint64_t x)
+{
+    return (x | (x + 0x0101010101010101ULL)
+            | ((x - 0x2020202020202020ULL) & ~x))
+           & 0x8080808080808080ULL;
 }
 
 

@@ -2,12 +2,14 @@
  * mg_record.h: one inference, as the audit trail keeps it.
  *
  * Made in the log phase, carried as bytes through ring and spool, written
- * to the group's table.  The wire form is the same in both places:
+ * to the group's table.  The wire form is the same in both places, but for
+ * the checksum, which is for files only:
  *
  *     u32 magic | u32 length of all | u64 checksum of the rest | fixed
  *     fields of mg_record_t | for each string: u16 length, bytes
  *
- * so a reader recognises a record that a killed writer left half-done.
+ * so a reader recognises a record that a killed writer left half-done in a
+ * file; a ring shows none to its reader before it is complete.
  * Strings longer than MG_RECORD_STRING_MAX are cut at a character.
  *
  * Plain functions; event loop (encode) and pool threads (decode).
@@ -83,12 +85,27 @@ size_t mg_record_size(const mg_record_t *r);
 /* out has mg_record_size() bytes. */
 void mg_record_encode(const mg_record_t *r, void *out);
 
+/* The same for a ring: without the checksum. */
+void mg_record_put(const mg_record_t *r, void *out);
+
+/*
+ * Puts r, whose strings are those of wire: an earlier state of the same
+ * record, put with the same size.  They are not looked at again.
+ */
+void mg_record_renew(const mg_record_t *r, const void *wire, void *out);
+
 /*
  * Reads one record at data.  MG_OK with *used; MG_AGAIN if len is too short
  * for it; MG_ERROR if it is no record or damaged.  Strings point into data.
  */
 int mg_record_decode(const void *data, size_t len, mg_record_t *r,
     size_t *used);
+
+/*
+ * Reads what mg_record_put() or mg_record_encode() wrote in a ring.  MG_ERROR
+ * if it is no record; memory that was changed within one is not noticed.
+ */
+int mg_record_get(const void *data, size_t len, mg_record_t *r);
 
 
 #endif /* MG_RECORD_H */

@@ -112,7 +112,7 @@ mg_ring_commit(mg_ring_t *r, size_t len)
     f->len = len;
     f->mark = MG_RING_MARK;
 
-    __atomic_fetch_add(&r->written, 1, __ATOMIC_RELAXED);
+    __atomic_store_n(&r->written, r->written + 1, __ATOMIC_RELAXED);
     __atomic_store_n(&r->head, r->head + mg_ring_space(len), __ATOMIC_RELEASE);
 }
 

@@ -11,6 +11,7 @@
 #include <stddef.h>
 
 #include "base/mg_hash.h"
+#include "model/mg_metric.h"
 
 
 #define MG_TALLY_PROBES   32
@@ -56,7 +57,6 @@ static void mg_tally_write_histogram(mg_buf_t *b,
 static void mg_tally_head(mg_buf_t *b, const char *name, const char *type,
     const char *help);
 static void mg_tally_labels(mg_buf_t *b, const mg_tally_cell_t *c);
-static void mg_tally_label(mg_buf_t *b, const char *data, size_t len);
 
 
 static const int64_t  mg_tally_durations[MG_TALLY_DURATIONS] = {
@@ -125,17 +125,17 @@ static const mg_tally_histogram_t  mg_tally_histograms[] = {
 };
 
 
-void
+mg_tally_cell_t *
 mg_tally_add(mg_tally_cell_t *cells, uint32_t n, const mg_tally_t *t)
 {
     unsigned          i;
     mg_tally_cell_t  *c;
 
-    if (n == 0) {
-        return;
-    }
+    c = t->guess;
 
-    c = mg_tally_find(cells, n, t);
+    if (c == NULL || !mg_tally_is(c, t)) {
+        c = mg_tally_find(cells, n, t);
+    }
 
     i = t->status / 100;
     mg_tally_inc(c->requests[i < MG_TALLY_CLASSES ? i : 0], 1);
@@ -160,6 +160,8 @@ mg_tally_add(mg_tally_cell_t *cells, uint32_t n, const mg_tally_t *t)
         mg_tally_inc(c->ttft[i], 1);
         mg_tally_inc(c->ttft_us, (uint64_t) t->ttft_us);
     }
+
+    return c;
 }
 
 
@@ -432,31 +434,10 @@ mg_tally_labels(mg_buf_t *b, const mg_tally_cell_t *c)
     }
 
     mg_buf_z(b, "group=\"");
-    mg_tally_label(b, c->group, c->group_len);
+    mg_metric_label(b, mg_str_n(c->group, c->group_len));
     mg_buf_z(b, "\",variant=\"");
-    mg_tally_label(b, c->variant, c->variant_len);
+    mg_metric_label(b, mg_str_n(c->variant, c->variant_len));
     mg_buf_z(b, "\",role=\"");
-    mg_tally_label(b, c->role, c->role_len);
+    mg_metric_label(b, mg_str_n(c->role, c->role_len));
     mg_buf_char(b, '"');
-}
-
-
-static void
-mg_tally_label(mg_buf_t *b, const char *data, size_t len)
-{
-    size_t  i;
-
-    for (i = 0; i < len; i++) {
-
-        if (data[i] == '\n') {
-            mg_buf_z(b, "\\n");
-            continue;
-        }
-
-        if (data[i] == '"' || data[i] == '\\') {
-            mg_buf_char(b, '\\');
-        }
-
-        mg_buf_char(b, data[i]);
-    }
 }

@@ -59,11 +59,16 @@ typedef struct {
     int64_t            duration_us;
     int64_t            ttft_us;        /* -1 unknown */
     const mg_usage_t  *usage;
+    mg_tally_cell_t   *guess;          /* where it may be; or NULL */
 } mg_tally_t;
 
 
-/* cells: n of them, all zero before the first call.  Names are cut. */
-void mg_tally_add(mg_tally_cell_t *cells, uint32_t n, const mg_tally_t *t);
+/*
+ * cells: n > 0 of them, all zero before the first call.  Names are cut.
+ * Returns the cell that was counted in: a guess for the next of its kind.
+ */
+mg_tally_cell_t *mg_tally_add(mg_tally_cell_t *cells, uint32_t n,
+    const mg_tally_t *t);
 
 /* Prometheus text format 0.0.4. */
 void mg_tally_write(mg_buf_t *b, const mg_tally_cell_t *cells, uint32_t n);

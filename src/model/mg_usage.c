@@ -1,60 +1,26 @@
 /*
- * mg_usage.c: token counts in one normal form, read from a response.
+ * mg_usage.c: follows an answer as it passes and keeps its last figures.
  *
- * Two tables hold what providers differ in: mg_usage_paths says where a
- * usage object, an error or the end of a stream may stand in a document,
- * mg_usage_names what the members of a usage object are called.  The
- * figures of one object are gathered raw and then brought into disjoint
- * classes:
+ * Two tables say where a usage object, an error or the end may stand in a
+ * document: one for plain answers and Ollama's lines, which have few such
+ * places, one for server-sent events.
  *
- *     prompt    includes the cached part (OpenAI and most), unless the
- *               cached part alone is larger (Azure's xAI models)
- *     input     excludes it (Anthropic) if cache figures stand beside it
- *     total     a part that is neither prompt nor completion is thinking
- *               that was not named: it was output
- *     thoughts  Google's, outside candidates: output is the sum
+ *     bytes -> mg_sse (if SSE) -> mg_grab -> mg_usage_object.c
  *
- * A figure that nobody stated stays MG_TOKENS_UNKNOWN.
+ * A stream is whole if its protocol's last event was seen, or, where some
+ * servers leave that out or have none, the reason why the model stopped:
+ *
+ *     OpenAI chat, completions    [DONE] or choices[].finish_reason
+ *     OpenAI responses            response.completed, .incomplete, .failed
+ *     Anthropic, Cohere           message_stop, message-end
+ *     Google                      candidates[].finishReason, or the
+ *                                 blockReason of a prompt
+ *     Ollama                      "done": true
  */
 
 #include "model/mg_usage.h"
 
 #include "base/mg_error.h"
-#include "base/mg_skip.h"
-
-
-#define MG_USAGE_FIGURE_MAX    1000000000000000    /* of tokens: rubbish */
-#define MG_USAGE_DEPTH_MAX     16
-
-
-/* What a figure means, before classes are made of it. */
-typedef enum {
-    MG_RAW_PROMPT = 0,       /* input, cached part included */
-    MG_RAW_INPUT,            /* input; includes it or not */
-    MG_RAW_OUTPUT,
-    MG_RAW_TOTAL,
-    MG_RAW_CACHED,           /* part of the prompt */
-    MG_RAW_CACHE_READ,       /* beside the input */
-    MG_RAW_CACHE_WRITE,      /* beside the input */
-    MG_RAW_CACHE_WRITE_5M,   /* parts of the last */
-    MG_RAW_CACHE_WRITE_1H,
-    MG_RAW_CACHE_WROTE,      /* part of the prompt */
-    MG_RAW_REASONING,        /* part of the output */
-    MG_RAW_THOUGHTS,         /* beside the output */
-    MG_RAW_TOOL_INPUT,       /* beside the prompt */
-    MG_RAW_AUDIO_IN,
-    MG_RAW_AUDIO_OUT,
-    MG_RAW_BILLED_INPUT,
-    MG_RAW_BILLED_OUTPUT,
-    MG_RAW_N
-} mg_usage_raw_e;
-
-
-typedef struct {
-    mg_str_t           parent;        /* "": the usage object itself */
-    mg_str_t           name;
-    mg_usage_raw_e     raw;
-} mg_usage_name_t;
 
 
 /* What a path leads to. */
@@ -63,18 +29,17 @@ enum {
     MG_PATH_ERROR,
     MG_PATH_TYPE,
     MG_PATH_DONE,
+    MG_PATH_REASON,
     MG_PATH_EVAL_INPUT,
     MG_PATH_EVAL_OUTPUT
 };
 
 
 typedef struct {
-    const char        *p;
-    const char        *end;
-    unsigned           depth;
-    mg_str_t           parent;
-    int64_t            raw[MG_RAW_N];
-} mg_usage_parser_t;
+    mg_str_t           name;
+    unsigned           done:1;
+    unsigned           error:1;
+} mg_usage_event_t;
 
 
 static void mg_usage_on_data(void *ctx, const char *data, size_t len);
@@ -83,91 +48,35 @@ static void mg_usage_on_value(void *ctx, uint32_t id, mg_str_t json);
 static void mg_usage_type(mg_usage_reader_t *r, mg_str_t name);
 static void mg_usage_lines(mg_usage_reader_t *r, const char *data, size_t len);
 
-static int mg_usage_members(mg_usage_parser_t *ps);
-static int mg_usage_member(mg_usage_parser_t *ps, mg_str_t name);
-static int mg_usage_string(mg_usage_parser_t *ps, mg_str_t *s);
-static int mg_usage_skip(mg_usage_parser_t *ps);
-static int mg_usage_number(mg_str_t text, int64_t *n);
-static void mg_usage_space(mg_usage_parser_t *ps);
-static void mg_usage_store(mg_usage_parser_t *ps, mg_str_t name, int64_t n);
-static void mg_usage_input(mg_usage_t *u, int64_t *raw);
-static void mg_usage_output(mg_usage_t *u, const int64_t *raw);
-static int64_t mg_usage_sum(int64_t a, int64_t b);
 
-
-static const mg_grab_path_t  mg_usage_paths[] = {
-    { "usage",             NULL,     MG_PATH_USAGE },
-    { "usageMetadata",     NULL,     MG_PATH_USAGE },
-    { "message",           "usage",  MG_PATH_USAGE },    /* Anthropic */
-    { "response",          "usage",  MG_PATH_USAGE },    /* Responses */
-    { "delta",             "usage",  MG_PATH_USAGE },    /* Cohere */
-    { "x_groq",            "usage",  MG_PATH_USAGE },
-    { "error",             NULL,     MG_PATH_ERROR },
-    { "response",          "error",  MG_PATH_ERROR },
-    { "type",              NULL,     MG_PATH_TYPE },
-    { "done",              NULL,     MG_PATH_DONE },     /* Ollama */
-    { "prompt_eval_count", NULL,     MG_PATH_EVAL_INPUT },
-    { "eval_count",        NULL,     MG_PATH_EVAL_OUTPUT },
-    { NULL,                NULL,     0 }
+static const mg_grab_path_t  mg_usage_plain[] = {
+    { "usage",             NULL,            MG_PATH_USAGE },
+    { "usageMetadata",     NULL,            MG_PATH_USAGE },
+    { "meta",              "billed_units",  MG_PATH_USAGE },    /* Cohere */
+    { "error",             NULL,            MG_PATH_ERROR },
+    { "done",              NULL,            MG_PATH_DONE },     /* Ollama */
+    { "prompt_eval_count", NULL,            MG_PATH_EVAL_INPUT },
+    { "eval_count",        NULL,            MG_PATH_EVAL_OUTPUT },
+    { NULL,                NULL,            0 }
 };
 
 
-#define MG_NAME(parent, name, raw)                                            \
-    { { parent, sizeof(parent) - 1 }, { name, sizeof(name) - 1 }, raw }
-
-static const mg_usage_name_t  mg_usage_names[] = {
-
-    /* OpenAI chat and completions, and those who speak like it */
-
-    MG_NAME("", "prompt_tokens", MG_RAW_PROMPT),
-    MG_NAME("", "completion_tokens", MG_RAW_OUTPUT),
-    MG_NAME("", "total_tokens", MG_RAW_TOTAL),
-    MG_NAME("", "reasoning_tokens", MG_RAW_REASONING),
-    MG_NAME("prompt_tokens_details", "cached_tokens", MG_RAW_CACHED),
-    MG_NAME("prompt_tokens_details", "cache_write_tokens",
-            MG_RAW_CACHE_WROTE),
-    MG_NAME("prompt_tokens_details", "audio_tokens", MG_RAW_AUDIO_IN),
-    MG_NAME("completion_tokens_details", "reasoning_tokens",
-            MG_RAW_REASONING),
-    MG_NAME("completion_tokens_details", "audio_tokens", MG_RAW_AUDIO_OUT),
-
-    /* OpenAI responses; Anthropic messages shares two of the names */
-
-    MG_NAME("", "input_tokens", MG_RAW_INPUT),
-    MG_NAME("", "output_tokens", MG_RAW_OUTPUT),
-    MG_NAME("input_tokens_details", "cached_tokens", MG_RAW_CACHED),
-    MG_NAME("input_tokens_details", "cache_write_tokens",
-            MG_RAW_CACHE_WROTE),
-    MG_NAME("input_tokens_details", "audio_tokens", MG_RAW_AUDIO_IN),
-    MG_NAME("output_tokens_details", "reasoning_tokens", MG_RAW_REASONING),
-    MG_NAME("output_tokens_details", "thinking_tokens", MG_RAW_REASONING),
-    MG_NAME("output_tokens_details", "audio_tokens", MG_RAW_AUDIO_OUT),
-
-    MG_NAME("", "cache_read_input_tokens", MG_RAW_CACHE_READ),
-    MG_NAME("", "cache_creation_input_tokens", MG_RAW_CACHE_WRITE),
-    MG_NAME("cache_creation", "ephemeral_5m_input_tokens",
-            MG_RAW_CACHE_WRITE_5M),
-    MG_NAME("cache_creation", "ephemeral_1h_input_tokens",
-            MG_RAW_CACHE_WRITE_1H),
-
-    /* DeepSeek, Mistral */
-
-    MG_NAME("", "prompt_cache_hit_tokens", MG_RAW_CACHED),
-    MG_NAME("", "num_cached_tokens", MG_RAW_CACHED),
-
-    /* Google */
-
-    MG_NAME("", "promptTokenCount", MG_RAW_PROMPT),
-    MG_NAME("", "candidatesTokenCount", MG_RAW_OUTPUT),
-    MG_NAME("", "thoughtsTokenCount", MG_RAW_THOUGHTS),
-    MG_NAME("", "toolUsePromptTokenCount", MG_RAW_TOOL_INPUT),
-    MG_NAME("", "cachedContentTokenCount", MG_RAW_CACHED),
-    MG_NAME("", "totalTokenCount", MG_RAW_TOTAL),
-
-    /* Cohere: what is billed, not what was read */
-
-    MG_NAME("billed_units", "input_tokens", MG_RAW_BILLED_INPUT),
-    MG_NAME("billed_units", "output_tokens", MG_RAW_BILLED_OUTPUT)
+static const mg_grab_path_t  mg_usage_stream[] = {
+    { "usage",             NULL,            MG_PATH_USAGE },
+    { "usageMetadata",     NULL,            MG_PATH_USAGE },
+    { "message",           "usage",         MG_PATH_USAGE },    /* Anthropic */
+    { "response",          "usage",         MG_PATH_USAGE },    /* Responses */
+    { "delta",             "usage",         MG_PATH_USAGE },    /* Cohere */
+    { "x_groq",            "usage",         MG_PATH_USAGE },
+    { "error",             NULL,            MG_PATH_ERROR },
+    { "response",          "error",         MG_PATH_ERROR },
+    { "delta",             "error",         MG_PATH_ERROR },
+    { "x_groq",            "error",         MG_PATH_ERROR },
+    { "type",              NULL,            MG_PATH_TYPE },
+    { "choices",           "finish_reason", MG_PATH_REASON },
+    { "candidates",        "finishReason",  MG_PATH_REASON },
+    { "promptFeedback",    "blockReason",   MG_PATH_REASON },
+    { NULL,                NULL,            0 }
 };
 
 
@@ -177,29 +86,16 @@ static const mg_sse_handler_t  mg_usage_sse = {
 };
 
 
-/* Names of events, or values of "type", after which nothing comes. */
+/* Names of events, or values of "type", that tell how a stream ended. */
 
-static const mg_str_t  mg_usage_ends[] = {
-    { "message_stop", 12 },
-    { "message-end", 11 },
-    { "response.completed", 18 },
-    { "response.incomplete", 19 },
-    { "response.failed", 15 }
+static const mg_usage_event_t  mg_usage_events[] = {
+    { { "message_stop", 12 }, 1, 0 },
+    { { "message-end", 11 }, 1, 0 },
+    { { "response.completed", 18 }, 1, 0 },
+    { { "response.incomplete", 19 }, 1, 0 },
+    { { "response.failed", 15 }, 1, 1 },
+    { { "error", 5 }, 0, 1 }
 };
-
-
-void
-mg_usage_clear(mg_usage_t *u)
-{
-    u->input = MG_TOKENS_UNKNOWN;
-    u->input_uncached = MG_TOKENS_UNKNOWN;
-    u->cache_read = MG_TOKENS_UNKNOWN;
-    u->cache_write = MG_TOKENS_UNKNOWN;
-    u->output = MG_TOKENS_UNKNOWN;
-    u->reasoning = MG_TOKENS_UNKNOWN;
-    u->audio_in = MG_TOKENS_UNKNOWN;
-    u->audio_out = MG_TOKENS_UNKNOWN;
-}
 
 
 void
@@ -211,12 +107,22 @@ mg_usage_init(mg_usage_reader_t *r, mg_usage_format_e format)
     r->done = 0;
     r->error = 0;
     r->event_data = 0;
+    r->finished = 0;
     r->events = 0;
     r->format = format;
     r->tail_len = 0;
 
-    mg_sse_init(&r->sse, &mg_usage_sse, r);
-    mg_grab_init(&r->grab, mg_usage_paths, mg_usage_on_value, r);
+    mg_grab_init(&r->grab, format == MG_USAGE_SSE ? mg_usage_stream
+                                                  : mg_usage_plain,
+                 mg_usage_on_value, r);
+
+    /* choices and candidates are some; a Google stream without SSE is one */
+
+    r->grab.arrays = 1;
+
+    if (format == MG_USAGE_SSE) {
+        mg_sse_init(&r->sse, &mg_usage_sse, r);
+    }
 }
 
 
@@ -244,43 +150,42 @@ mg_usage_finish(mg_usage_reader_t *r)
 {
     if (r->format == MG_USAGE_SSE) {
         mg_sse_finish(&r->sse);
+
+    } else if (r->format == MG_USAGE_NDJSON) {
+        r->events += r->event_data;
+        r->event_data = 0;
+    }
+
+    if (r->grab.missed & 1 << MG_PATH_ERROR) {
+        r->error = 1;
     }
 }
 
 
 int
-mg_usage_object(mg_usage_t *u, mg_str_t json)
+mg_usage_truncated(const mg_usage_reader_t *r)
 {
-    unsigned           i;
-    mg_usage_parser_t  ps;
+    return r->format != MG_USAGE_JSON && !r->done && !r->finished
+           && !r->error;
+}
 
-    ps.p = json.data;
-    ps.end = json.data + json.len;
-    ps.depth = 0;
-    ps.parent = mg_str("");
 
-    for (i = 0; i < MG_RAW_N; i++) {
-        ps.raw[i] = MG_TOKENS_UNKNOWN;
+mg_usage_source_e
+mg_usage_source(const mg_usage_reader_t *r, int whole)
+{
+    if (!r->seen) {
+        return MG_USAGE_NONE;
     }
 
-    if (mg_usage_members(&ps) != MG_OK) {
-        return MG_ERROR;
+    /* figures that were too long to read may have been later ones */
+
+    if (!whole || mg_usage_truncated(r)
+        || (r->grab.missed & 1 << MG_PATH_USAGE))
+    {
+        return MG_USAGE_PARTIAL;
     }
 
-    for (i = 0; i < MG_RAW_N; i++) {
-        if (ps.raw[i] != MG_TOKENS_UNKNOWN) {
-            break;
-        }
-    }
-
-    if (i == MG_RAW_N) {
-        return MG_DECLINED;
-    }
-
-    mg_usage_input(u, ps.raw);
-    mg_usage_output(u, ps.raw);
-
-    return MG_OK;
+    return MG_USAGE_PROVIDER;
 }
 
 
@@ -340,14 +245,19 @@ mg_usage_lines(mg_usage_reader_t *r, const char *data, size_t len)
         nl = memchr(data, '\n', len);
 
         if (nl == NULL) {
+            r->event_data |= (len != 0);
             mg_grab_feed(&r->grab, data, len);
             return;
         }
 
+        r->event_data |= (nl != data);
+
         mg_grab_feed(&r->grab, data, nl - data);
         mg_grab_reset(&r->grab);
 
-        r->events++;
+        r->events += r->event_data;
+        r->event_data = 0;
+
         len -= nl + 1 - data;
         data = nl + 1;
     }
@@ -357,7 +267,6 @@ mg_usage_lines(mg_usage_reader_t *r, const char *data, size_t len)
 static void
 mg_usage_on_value(void *ctx, uint32_t id, mg_str_t json)
 {
-    int64_t             n;
     mg_usage_reader_t  *r;
 
     r = ctx;
@@ -394,18 +303,18 @@ mg_usage_on_value(void *ctx, uint32_t id, mg_str_t json)
 
         break;
 
-    case MG_PATH_EVAL_INPUT:
-        if (mg_usage_number(json, &n) == MG_OK) {
-            r->usage.input = n;
-            r->usage.input_uncached = n;
-            r->seen = 1;
+    case MG_PATH_REASON:
+        if (json.len > 2 && json.data[0] == '"') {
+            r->finished = 1;
         }
 
         break;
 
+    case MG_PATH_EVAL_INPUT:
     case MG_PATH_EVAL_OUTPUT:
-        if (mg_usage_number(json, &n) == MG_OK) {
-            r->usage.output = n;
+        if (mg_usage_figure(&r->usage, json, id == MG_PATH_EVAL_OUTPUT)
+            == MG_OK)
+        {
             r->seen = 1;
         }
 
@@ -417,405 +326,19 @@ mg_usage_on_value(void *ctx, uint32_t id, mg_str_t json)
 static void
 mg_usage_type(mg_usage_reader_t *r, mg_str_t name)
 {
-    unsigned  i;
+    unsigned                 i;
+    const mg_usage_event_t  *event;
 
-    for (i = 0; i < sizeof(mg_usage_ends) / sizeof(mg_usage_ends[0]); i++) {
-        if (mg_str_eq(name, mg_usage_ends[i])) {
-            r->done = 1;
+    for (i = 0;
+         i < sizeof(mg_usage_events) / sizeof(mg_usage_events[0]);
+         i++)
+    {
+        event = &mg_usage_events[i];
+
+        if (mg_str_eq(name, event->name)) {
+            r->done |= event->done;
+            r->error |= event->error;
             return;
         }
     }
-}
-
-
-/* -- one usage object -- */
-
-/* The members of the object that begins at p. */
-
-static int
-mg_usage_members(mg_usage_parser_t *ps)
-{
-    mg_str_t  name;
-
-    mg_usage_space(ps);
-
-    if (ps->p == ps->end || *ps->p != '{' || ++ps->depth > MG_USAGE_DEPTH_MAX)
-    {
-        return MG_ERROR;
-    }
-
-    for (ps->p++; /* void */ ; ps->p++) {
-        mg_usage_space(ps);
-
-        if (ps->p == ps->end) {
-            return MG_ERROR;
-        }
-
-        if (*ps->p == '}') {
-            break;
-        }
-
-        if (mg_usage_string(ps, &name) != MG_OK) {
-            return MG_ERROR;
-        }
-
-        mg_usage_space(ps);
-
-        if (ps->p == ps->end || *ps->p++ != ':'
-            || mg_usage_member(ps, name) != MG_OK)
-        {
-            return MG_ERROR;
-        }
-
-        mg_usage_space(ps);
-
-        if (ps->p == ps->end || (*ps->p != ',' && *ps->p != '}')) {
-            return MG_ERROR;
-        }
-
-        if (*ps->p == '}') {
-            break;
-        }
-    }
-
-    ps->p++;
-    ps->depth--;
-
-    return MG_OK;
-}
-
-
-static int
-mg_usage_member(mg_usage_parser_t *ps, mg_str_t name)
-{
-    int          rc;
-    int64_t      n;
-    mg_str_t     s;
-    const char  *start;
-
-    mg_usage_space(ps);
-
-    if (ps->p == ps->end) {
-        return MG_ERROR;
-    }
-
-    switch (*ps->p) {
-
-    case '{':
-        if (ps->depth > 1) {
-            return mg_usage_skip(ps);
-        }
-
-        ps->parent = name;
-        rc = mg_usage_members(ps);
-        ps->parent = mg_str("");
-
-        return rc;
-
-    case '[':
-        return mg_usage_skip(ps);
-
-    case '"':
-        return mg_usage_string(ps, &s);
-    }
-
-    start = ps->p;
-
-    while (ps->p < ps->end && *ps->p != ',' && *ps->p != '}'
-           && (uint8_t) *ps->p > ' ')
-    {
-        ps->p++;
-    }
-
-    if (mg_usage_number(mg_str_n(start, ps->p - start), &n) == MG_OK) {
-        mg_usage_store(ps, name, n);
-    }
-
-    return MG_OK;
-}
-
-
-/* s: what stands between the quotes, escapes as they are. */
-
-static int
-mg_usage_string(mg_usage_parser_t *ps, mg_str_t *s)
-{
-    if (ps->p == ps->end || *ps->p != '"') {
-        return MG_ERROR;
-    }
-
-    s->data = ++ps->p;
-
-    for ( ;; ) {
-        ps->p = mg_skip_string(ps->p, ps->end, 0);
-
-        if (ps->end - ps->p < 2) {
-            break;
-        }
-
-        if (*ps->p == '"') {
-            break;
-        }
-
-        ps->p += 2;
-    }
-
-    if (ps->p == ps->end || *ps->p != '"') {
-        ps->p = ps->end;
-        return MG_ERROR;
-    }
-
-    s->len = ps->p++ - s->data;
-
-    return MG_OK;
-}
-
-
-/* An array or object that is of no interest. */
-
-static int
-mg_usage_skip(mg_usage_parser_t *ps)
-{
-    mg_str_t  s;
-    unsigned  depth;
-
-    depth = 0;
-
-    do {
-        if (ps->p == ps->end) {
-            return MG_ERROR;
-        }
-
-        if (*ps->p == '"') {
-            if (mg_usage_string(ps, &s) != MG_OK) {
-                return MG_ERROR;
-            }
-
-            continue;
-        }
-
-        depth += (*ps->p == '{' || *ps->p == '[');
-        depth -= (*ps->p == '}' || *ps->p == ']');
-        ps->p++;
-
-    } while (depth);
-
-    return MG_OK;
-}
-
-
-/* Whole numbers that are not negative; others state nothing. */
-
-static int
-mg_usage_number(mg_str_t text, int64_t *n)
-{
-    size_t  i;
-
-    if (text.len == 0 || text.len > 16) {
-        return MG_ERROR;
-    }
-
-    *n = 0;
-
-    for (i = 0; i < text.len; i++) {
-
-        if (text.data[i] < '0' || text.data[i] > '9') {
-            return MG_ERROR;
-        }
-
-        *n = *n * 10 + (text.data[i] - '0');
-    }
-
-    return *n <= MG_USAGE_FIGURE_MAX ? MG_OK : MG_ERROR;
-}
-
-
-static void
-mg_usage_space(mg_usage_parser_t *ps)
-{
-    while (ps->p < ps->end
-           && (*ps->p == ' ' || *ps->p == '\n' || *ps->p == '\r'
-               || *ps->p == '\t'))
-    {
-        ps->p++;
-    }
-}
-
-
-static void
-mg_usage_store(mg_usage_parser_t *ps, mg_str_t name, int64_t n)
-{
-    unsigned                i;
-    const mg_usage_name_t  *known;
-
-    for (i = 0; i < sizeof(mg_usage_names) / sizeof(mg_usage_names[0]); i++) {
-        known = &mg_usage_names[i];
-
-        if (known->name.len != name.len || !mg_str_eq(known->name, name)
-            || !mg_str_eq(known->parent, ps->parent))
-        {
-            continue;
-        }
-
-        /* one figure under two names counts once: the larger is right */
-
-        if (n > ps->raw[known->raw]) {
-            ps->raw[known->raw] = n;
-        }
-
-        return;
-    }
-}
-
-
-/*
- * Lays the input side of one object over *u; what it does not state stays as
- * an earlier event of the stream has left it.
- */
-
-static void
-mg_usage_input(mg_usage_t *u, int64_t *raw)
-{
-    int64_t  prompt, part;
-
-    if (raw[MG_RAW_BILLED_INPUT] != MG_TOKENS_UNKNOWN) {
-        u->input = raw[MG_RAW_BILLED_INPUT];
-        u->input_uncached = u->input;
-        return;
-    }
-
-    if (raw[MG_RAW_CACHE_WRITE] == MG_TOKENS_UNKNOWN) {
-        raw[MG_RAW_CACHE_WRITE] = mg_usage_sum(raw[MG_RAW_CACHE_WRITE_5M],
-                                               raw[MG_RAW_CACHE_WRITE_1H]);
-    }
-
-    if (raw[MG_RAW_AUDIO_IN] != MG_TOKENS_UNKNOWN) {
-        u->audio_in = raw[MG_RAW_AUDIO_IN];
-    }
-
-    prompt = raw[MG_RAW_PROMPT];
-
-    if (prompt == MG_TOKENS_UNKNOWN
-        && (raw[MG_RAW_TOTAL] != MG_TOKENS_UNKNOWN
-            || raw[MG_RAW_CACHED] != MG_TOKENS_UNKNOWN
-            || raw[MG_RAW_CACHE_WROTE] != MG_TOKENS_UNKNOWN))
-    {
-        prompt = raw[MG_RAW_INPUT];
-    }
-
-    if (prompt == MG_TOKENS_UNKNOWN) {
-
-        /* Anthropic: three disjoint figures */
-
-        if (raw[MG_RAW_CACHE_READ] != MG_TOKENS_UNKNOWN) {
-            u->cache_read = raw[MG_RAW_CACHE_READ];
-        }
-
-        if (raw[MG_RAW_CACHE_WRITE] != MG_TOKENS_UNKNOWN) {
-            u->cache_write = raw[MG_RAW_CACHE_WRITE];
-        }
-
-        if (raw[MG_RAW_INPUT] != MG_TOKENS_UNKNOWN) {
-            u->input_uncached = raw[MG_RAW_INPUT];
-        }
-
-        if (u->input_uncached != MG_TOKENS_UNKNOWN) {
-            u->input = mg_usage_sum(u->input_uncached,
-                                    mg_usage_sum(u->cache_read,
-                                                 u->cache_write));
-        }
-
-        return;
-    }
-
-    /* the cached parts are within the prompt, under one name or another */
-
-    u->cache_read = raw[MG_RAW_CACHED] != MG_TOKENS_UNKNOWN
-                    ? raw[MG_RAW_CACHED] : raw[MG_RAW_CACHE_READ];
-    u->cache_write = raw[MG_RAW_CACHE_WROTE] != MG_TOKENS_UNKNOWN
-                     ? raw[MG_RAW_CACHE_WROTE] : raw[MG_RAW_CACHE_WRITE];
-
-    part = mg_usage_sum(u->cache_read, u->cache_write);
-    part = (part == MG_TOKENS_UNKNOWN) ? 0 : part;
-
-    if (part > prompt) {
-
-        /* then this prompt cannot include them */
-
-        u->input_uncached = prompt;
-        prompt += part;
-
-    } else {
-        u->input_uncached = prompt - part;
-    }
-
-    if (raw[MG_RAW_TOOL_INPUT] != MG_TOKENS_UNKNOWN) {
-        u->input_uncached += raw[MG_RAW_TOOL_INPUT];
-        prompt += raw[MG_RAW_TOOL_INPUT];
-    }
-
-    u->input = prompt;
-}
-
-
-static void
-mg_usage_output(mg_usage_t *u, const int64_t *raw)
-{
-    int64_t  output, reasoning, rest;
-
-    if (raw[MG_RAW_AUDIO_OUT] != MG_TOKENS_UNKNOWN) {
-        u->audio_out = raw[MG_RAW_AUDIO_OUT];
-    }
-
-    if (raw[MG_RAW_BILLED_OUTPUT] != MG_TOKENS_UNKNOWN) {
-        u->output = raw[MG_RAW_BILLED_OUTPUT];
-        return;
-    }
-
-    output = mg_usage_sum(raw[MG_RAW_OUTPUT], raw[MG_RAW_THOUGHTS]);
-
-    if (output == MG_TOKENS_UNKNOWN) {
-        return;
-    }
-
-    reasoning = mg_usage_sum(raw[MG_RAW_REASONING], raw[MG_RAW_THOUGHTS]);
-
-    if (raw[MG_RAW_TOTAL] != MG_TOKENS_UNKNOWN
-        && raw[MG_RAW_PROMPT] != MG_TOKENS_UNKNOWN)
-    {
-        rest = raw[MG_RAW_TOTAL] - raw[MG_RAW_PROMPT] - output;
-
-        if (raw[MG_RAW_TOOL_INPUT] != MG_TOKENS_UNKNOWN) {
-            rest -= raw[MG_RAW_TOOL_INPUT];
-        }
-
-        /* cached tokens that stand beside the prompt are in no output */
-
-        if (rest > 0 && rest != raw[MG_RAW_CACHED]) {
-            output += rest;
-        }
-    }
-
-    u->output = output;
-
-    if (reasoning != MG_TOKENS_UNKNOWN) {
-        u->reasoning = reasoning;
-    }
-}
-
-
-/* Of what is known; unknown if neither is. */
-
-static int64_t
-mg_usage_sum(int64_t a, int64_t b)
-{
-    if (a == MG_TOKENS_UNKNOWN) {
-        return b;
-    }
-
-    if (b == MG_TOKENS_UNKNOWN) {
-        return a;
-    }
-
-    return a + b;
 }

@@ -1,11 +1,16 @@
 /*
  * mg_usage.h: token counts in one normal form, read from a response.
  *
- * Disjoint classes, so that cost is a plain sum: input_uncached,
- * cache_read, cache_write, output (reasoning included and counted apart).
- * The reader is fed the response's bytes as they pass (plain JSON or SSE,
- * by content type) and keeps only the last usage object it saw: the last
- * non-null one wins, Anthropic's deltas are laid over.  It never estimates.
+ * The input is in disjoint classes, so that cost is a plain sum:
+ *
+ *     input = input_uncached + cache_read + cache_write + audio_in
+ *             + tool_input
+ *
+ * The output is one figure; reasoning and audio_out are parts of it that are
+ * counted apart.  The reader is fed the response's bytes as they pass (plain
+ * JSON, SSE or NDJSON, by content type) and keeps only the last usage object
+ * it saw: the last non-null one wins, Anthropic's deltas are laid over.  It
+ * never estimates.
  *
  *     bytes -> mg_sse (if SSE) -> mg_grab -> a small parser of integers
  *
@@ -22,15 +27,35 @@
 #define MG_TOKENS_UNKNOWN   -1
 
 
+/* Bits of marks: what was put right, and how. */
+enum {
+    MG_USAGE_CACHED_BESIDE = 1,     /* more cached than prompt: it excludes
+                                       them (Azure's xAI models) */
+    MG_USAGE_FROM_TOTAL = 2,        /* output has tokens that the total alone
+                                       tells of */
+    MG_USAGE_REASONING_BESIDE = 4,  /* more reasoning than output: added */
+    MG_USAGE_AUDIO_CACHED = 8       /* more sound than was left uncached */
+};
+
+#define MG_USAGE_MARKS      4
+
+/* Names of the bits, the lowest first. */
+extern const mg_str_t  mg_usage_mark_names[MG_USAGE_MARKS];
+
+
 typedef struct {
     int64_t    input;            /* all input tokens, cached ones included */
     int64_t    input_uncached;
     int64_t    cache_read;
     int64_t    cache_write;
-    int64_t    output;           /* reasoning included */
+    int64_t    output;           /* reasoning and audio_out included */
     int64_t    reasoning;
-    int64_t    audio_in;
+    int64_t    audio_in;         /* uncached */
     int64_t    audio_out;
+    int64_t    cache_write_5m;   /* parts of cache_write, if it is stated */
+    int64_t    cache_write_1h;   /* for how long */
+    int64_t    tool_input;       /* what tools gave the model to read */
+    uint64_t   marks;
 } mg_usage_t;
 
 
@@ -54,6 +79,7 @@ typedef struct {
     unsigned           done:1;        /* a terminal event was seen */
     unsigned           error:1;       /* an error object inside the body */
     unsigned           event_data:1;  /* private */
+    unsigned           finished:1;    /* the model's reason to stop was seen */
     uint32_t           events;        /* SSE events so far */
 
     mg_usage_format_e  format;
@@ -64,14 +90,40 @@ typedef struct {
 } mg_usage_reader_t;
 
 
+/* Begins a response; *r needs no other preparation and no cleanup. */
 void mg_usage_init(mg_usage_reader_t *r, mg_usage_format_e format);
+
+/* The next bytes, cut anywhere; data is not kept. */
 void mg_usage_feed(mg_usage_reader_t *r, const char *data, size_t len);
 
 /* The body has ended (complete or not). */
 void mg_usage_finish(mg_usage_reader_t *r);
 
-/* JSON text of one usage object (any protocol's names) laid over *u. */
+/*
+ * 1 if the bytes so far are a stream without an end: neither its terminal
+ * event, nor the model's reason to stop, nor an error was seen.  0 for plain
+ * JSON, whose length the transport guards.
+ */
+int mg_usage_truncated(const mg_usage_reader_t *r);
+
+/*
+ * How far the figures can be trusted.  whole: the transport delivered the
+ * body to its end.  Partial, too, if a usage object was too long to be read.
+ */
+mg_usage_source_e mg_usage_source(const mg_usage_reader_t *r, int whole);
+
+/*
+ * JSON text of one usage object (any protocol's names) laid over *u, which
+ * was cleared before the first.  MG_OK; MG_DECLINED if it states no figure
+ * that is known, MG_ERROR if it is no object or cut short: *u is as it was.
+ */
 int mg_usage_object(mg_usage_t *u, mg_str_t json);
+
+/*
+ * The same for one figure that stands alone: all of the input, or with output
+ * not 0 all of the output.  MG_ERROR if json is no number of tokens.
+ */
+int mg_usage_figure(mg_usage_t *u, mg_str_t json, int output);
 
 void mg_usage_clear(mg_usage_t *u);
 

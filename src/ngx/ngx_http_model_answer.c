@@ -19,7 +19,6 @@
 
 #define NGX_HTTP_MODEL_ANSWER_ID_MAX    128
 #define NGX_HTTP_MODEL_ANSWER_RETRY     "2"     /* seconds */
-#define NGX_HTTP_MODEL_ANSWER_RANDOM    4096
 
 
 static ngx_table_elt_t *ngx_http_model_answer_find(ngx_list_t *headers,
@@ -27,7 +26,7 @@ static ngx_table_elt_t *ngx_http_model_answer_find(ngx_list_t *headers,
 static ngx_uint_t ngx_http_model_answer_id_ok(ngx_str_t *id);
 static ngx_int_t ngx_http_model_answer_id_make(ngx_http_request_t *r,
     ngx_str_t *id);
-static u_char *ngx_http_model_answer_random(size_t n);
+static void ngx_http_model_answer_unique(u_char id[16]);
 static ngx_int_t ngx_http_model_answer_prepare(ngx_http_request_t *r,
     ngx_str_t *etag, ngx_uint_t gzip);
 static ngx_int_t ngx_http_model_answer_render(ngx_http_request_t *r,
@@ -98,6 +97,7 @@ ngx_http_model_answer_request_id(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_model_answer_id_make(ngx_http_request_t *r, ngx_str_t *id)
 {
+    u_char                      bytes[16];
     ngx_uint_t                  key;
     ngx_http_variable_t        *known;
     ngx_http_variable_value_t  *v;
@@ -129,32 +129,35 @@ ngx_http_model_answer_id_make(ngx_http_request_t *r, ngx_str_t *id)
         return NGX_ERROR;
     }
 
-    mg_hex(ngx_http_model_answer_random(16), 16, (char *) id->data);
+    ngx_http_model_answer_unique(bytes);
+    mg_hex(bytes, sizeof(bytes), (char *) id->data);
 
     return NGX_OK;
 }
 
 
-/* From a buffer of the worker: a system call each few hundred answers. */
+/*
+ * A keyed hash of a counter: who does not know the key cannot tell it from
+ * random bytes, and no system call is made.  The key is the worker's own.
+ */
 
-static u_char *
-ngx_http_model_answer_random(size_t n)
+static void
+ngx_http_model_answer_unique(u_char id[16])
 {
-    static u_char  bytes[NGX_HTTP_MODEL_ANSWER_RANDOM];
-    static size_t  used = NGX_HTTP_MODEL_ANSWER_RANDOM;
+    uint64_t  hash[2];
 
-    if (used + n > NGX_HTTP_MODEL_ANSWER_RANDOM) {
-        if (mg_random(bytes, sizeof(bytes)) != MG_OK) {
-            ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
-                          "model: the system gives no random bytes");
-        }
+    static uint8_t   key[16];
+    static uint64_t  counter;
 
-        used = 0;
+    if (counter == 0 && mg_random(key, sizeof(key)) != MG_OK) {
+        ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
+                      "model: the system gives no random bytes");
     }
 
-    used += n;
+    counter++;
 
-    return bytes + used - n;
+    mg_siphash128(key, &counter, sizeof(counter), hash);
+    ngx_memcpy(id, hash, 16);
 }
 
 

@@ -1,0 +1,468 @@
+#!/usr/bin/perl
+
+# Another variant after a failure.  If this breaks, an outage of one provider is
+# an outage of its groups, a failing provider is asked on and on or never again,
+# retries double the load of an outage, a client gets two halves of two answers,
+# is told the wrong variant, or a mistake of its own is tried on every provider.
+
+use v5.28;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use JSON::PP ();
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+use Gateway;
+use Host qw(free_port slurp spew wait_until);
+use Services;
+use Upstream;
+use Wire;
+
+my $json = JSON::PP->new->utf8->canonical;
+
+
+# A scripted provider: what it answers is in a file, or in the request's "do"
+# under the name of the model.
+
+my $mood = Services::base() . "/mood.$$";
+
+sub mood {
+    my ($name, $how) = @_;
+    spew("$mood.$name", $json->encode($how // {}));
+}
+
+sub scripted {
+    my ($name) = @_;
+
+    mood($name);
+
+    return Upstream->new(sub {
+        my ($req) = @_;
+        my $body = eval { $json->decode($req->{body}) } // {};
+        my $how = $body->{do}{$name}
+                  // $json->decode(slurp("$mood.$name") || '{}');
+
+        # a pause of a stream comes as [ seconds ]
+        $how->{chunks} = [ map { ref ? \$_->[0] : $_ } @{ $how->{chunks} } ]
+            if $how->{chunks};
+
+        return { %$how, headers => $how->{headers} // [] } if %$how;
+        return { headers => [ 'X-Who' => $name ],
+                 json => { who => $name, model => $body->{model},
+                           length => length $req->{body},
+                           type => $req->{headers}{'content-length'},
+                           uri => $req->{uri} } };
+    });
+}
+
+my %up = map { $_ => scripted($_) } qw(a b c d);
+
+sub place {
+    my ($name, $fallback) = @_;
+
+    return <<END;
+        location /$name/ {
+            model_auth off;
+            model_split on;
+            rewrite ^/$name(/.*)\$ \$1 break;
+            $fallback
+            include quick_proxy.conf;
+        }
+END
+}
+
+my $gw = Gateway->new(server => $Gateway::locations . join '',
+    place('on', 'model_fallback on budget=100% breaker=200;'),
+    place('off', ''),
+    place('two', 'model_fallback on tries=2 budget=100% breaker=200;'),
+    place('late', 'model_fallback on timeout=400ms budget=100% breaker=200;'),
+    place('only', 'model_fallback on statuses=503 budget=100% breaker=200;'),
+    place('poor', 'model_fallback on budget=10% breaker=200;'),
+    place('none', 'model_fallback on budget=0% breaker=200;'),
+    place('breaker', 'model_fallback on budget=100% breaker=3 pause=1s;'),
+    place('page', 'model_fallback on budget=100% breaker=200;
+            error_page 502 504 =200 /sorry;'),
+    place('kept', 'model_fallback on budget=100% breaker=200;
+            proxy_intercept_errors on; error_page 503 404 =200 /sorry;'),
+    <<'END');
+        location = /sorry { return 200 "sorry"; }
+        location /small/ {
+            model_auth off;
+            model_split on;
+            model_fallback on budget=100% breaker=200;
+            rewrite ^/small(/.*)$ $1 break;
+            include small_proxy.conf;
+            client_body_buffer_size 1k;
+        }
+END
+
+my $proxy = Host::slurp($gw->dir . '/model_proxy.conf');
+$proxy =~ s/proxy_read_timeout .*/proxy_read_timeout 1s;/;
+spew($gw->dir . '/quick_proxy.conf', $proxy);
+spew($gw->dir . '/small_proxy.conf', $proxy =~ s/client_body_buffer_size.*//r);
+
+$gw->allow(qr/Connection refused|timed out|prematurely closed/);
+$gw->start->wait_ready;
+
+
+sub made {
+    my ($path, $data) = @_;
+
+    my $r = $gw->api(POST => "/api/v1/$path", $data);
+    BAIL_OUT("$path: $r->{status} $r->{body}") if $r->{status} > 201;
+}
+
+sub group {
+    my ($name, @members) = @_;
+
+    made('model-groups', { name => $name });
+    made("model-groups/$name/models",
+         [ map { { model_id => $_->[0], role => $_->[1],
+                   traffic_percentage => $_->[2] } } @members ]);
+}
+
+for my $name (qw(a b c d)) {
+    made('providers', { id => $name, base_url => $up{$name}->url });
+    made('models', { id => "$name/$_" })
+        for "model-$name", "other-$name" . 'x' x 20;
+}
+
+made('providers', { id => 'dead',
+                    base_url => 'http://127.0.0.1:' . free_port() });
+made('models', { id => "dead/$_" }) for qw(one two);
+
+# which are in this order: fallback, champion, challenger; a shadow never
+
+group('chain', [ 'b/model-b', 'challenger', 100 ],
+      [ 'a/model-a', 'champion', 0 ],
+      [ 'c/other-c' . 'x' x 20, 'fallback', 0 ], [ 'd/model-d', 'shadow', 0 ]);
+group('pair', [ 'a/model-a', 'champion', 100 ],
+      [ 'b/model-b', 'fallback', 0 ]);
+group('same', [ 'a/model-a', 'champion', 100 ],
+      [ 'a/other-a' . 'x' x 20, 'fallback', 0 ]);
+group('gone', [ 'dead/one', 'champion', 100 ], [ 'dead/two', 'fallback', 0 ],
+      [ 'b/model-b', 'fallback', 0 ]);
+group('alone', [ 'a/model-a', 'champion', 100 ]);
+
+
+sub infer {
+    my ($group, $do, $where, %more) = @_;
+
+    return $gw->fetch(POST => '/' . ($where // 'on') . '/v1/x?a=1', {},
+                      { model => $group, do => $do // {}, %more });
+}
+
+sub asked {
+    return join ' ', map { $_ . '=' . $up{$_}->requests }
+           grep { scalar $up{$_}->requests } sort keys %up;
+}
+
+sub forget { $_->forget for values %up; }
+
+sub metric {
+    my ($name) = @_;
+
+    my $text = $gw->get('/metrics', {
+        Authorization => 'Bearer ' . $gw->token('admin') })->{body};
+    return $text =~ /^\Q$name\E (\S+)$/m ? $1 : undef;
+}
+
+ok wait_until(sub { infer('alone')->{status} == 200 }), 'the groups are there';
+ok wait_until(sub { infer('chain')->{status} == 200 }), 'all of them';
+forget();
+
+
+subtest 'which failures, and in which order' => sub {
+    my %fail = (429 => { status => 429, json => { error => 'slow down' } },
+                500 => { status => 500, body => 'oops' },
+                502 => { status => 502, body => '' },
+                503 => { status => 503, body => '' },
+                504 => { status => 504, body => '' },
+                529 => { status => 529, json => { error => 'overloaded' } },
+                'no answer' => { drop => 1 },
+                silence => { hang => 1 });
+
+    for my $name (sort keys %fail) {
+        my $r = infer('pair', { a => $fail{$name} });
+        is $r->{status}, 200, "$name: served" or diag $r->{body};
+        is $r->{json}{who}, 'b', "$name: by the fallback";
+        is $r->{json}{model}, 'model-b', "$name: under its own name";
+        is $r->{json}{uri}, '/x?a=1', "$name: the same call";
+        is $r->{headers}{'x-model-variant'}, 'b/model-b', "$name: who it was";
+        is $r->{headers}{'x-model-role'}, 'fallback', "$name: its role";
+        is $r->{headers}{'x-who'}, 'b', "$name: its headers";
+    }
+
+    forget();
+    my $r = infer('chain', { b => $fail{500}, c => $fail{500} });
+    is $r->{json}{who}, 'a', 'fallback, then champion';
+    is asked(), 'a=1 b=1 c=1', 'each once';
+    is $r->{headers}{'x-model-role'}, 'champion', 'and its role';
+
+    forget();
+    $r = infer('chain', { map { $_ => $fail{500} } 'a' .. 'd' });
+    is $r->{status}, 500, 'all fail: the last answer';
+    is $r->{body}, 'oops', 'with its body';
+    is $r->{headers}{'x-model-variant'}, 'a/model-a', 'and its name';
+    is asked(), 'a=1 b=1 c=1', 'a shadow is nobody\'s fallback';
+
+    forget();
+    $r = infer('chain', { b => $fail{500}, c => $fail{500} }, 'two');
+    is $r->{status}, 500, 'no more than tries=2';
+    is asked(), 'b=1 c=1', 'two were asked';
+
+    $r = infer('same', { a => $fail{429} });
+    is $r->{status}, 429, 'another model of the provider fails as well';
+    is $r->{headers}{'x-model-variant'}, 'a/other-a' . 'x' x 20, 'it was asked';
+
+    $r = infer('gone');
+    is $r->{json}{who}, 'b', 'a server that is not there';
+
+    is infer('pair', { a => $fail{500} }, 'off')->{status}, 500, 'off';
+    is infer('pair', { a => $fail{500} }, 'only')->{status}, 500,
+       'a status that is not named';
+    is infer('pair', { a => $fail{503} }, 'only')->{status}, 200, 'one that is';
+
+    $r = infer('alone', { a => $fail{429} });
+    is $r->{status}, 429, 'nobody else';
+    is $r->{json}{error}, 'slow down', 'the answer as it is';
+};
+
+
+subtest 'answers that are none of it' => sub {
+    for my $status (400, 401, 403, 404, 413, 422) {
+        forget();
+        my $r = infer('pair', { a => { status => $status,
+            json => { error => { code => 'context_length_exceeded' } } } });
+        is $r->{status}, $status, "$status is passed on";
+        is $r->{headers}{'x-model-variant'}, 'a/model-a', "$status: of whom";
+        is asked(), 'a=1', "$status: nobody else is asked";
+    }
+};
+
+
+subtest 'bodies' => sub {
+    for my $where (qw(on small)) {
+        for my $size (10, 5_000, 300_000) {
+            my $text = 'x' x $size;
+            my $r = infer('chain', { b => { status => 503, body => '' },
+                                     c => { drop => 1 } }, $where,
+                          text => $text);
+            is $r->{json}{model}, 'model-a', "$where, $size: the name";
+            is $r->{json}{length}, $r->{json}{type}, "$where, $size: length";
+        }
+    }
+};
+
+
+subtest 'never after the first byte' => sub {
+    my @tokens = map { "data: {\"n\":$_}\n\n" } 1 .. 3;
+
+    for my $how ({ cut => 30 }, { cut => 5 }) {
+        forget();
+        my $wire = $gw->wire;
+        $wire->request(POST => '/on/v1/x', {},
+            { model => 'pair', do => { a => {
+                headers => [ 'Content-Type', 'text/event-stream' ],
+                chunks => \@tokens, %$how } } });
+        my $r = eval { $wire->response };
+        is asked(), 'a=1', "cut after $how->{cut}: nobody else is asked";
+    }
+
+    forget();
+    my $r = infer('pair', { a => { headers =>
+        [ 'Content-Type', 'text/event-stream' ],
+        chunks => [ "data: {\"error\":{\"message\":\"x\"}}\n\n" ] } });
+    is $r->{status}, 200, 'an error inside of a stream';
+    is asked(), 'a=1', 'is passed on';
+};
+
+
+subtest 'time' => sub {
+    forget();
+    my $r = infer('pair', { a => { status => 503, body => '', delay => 0.6 } },
+                  'late');
+    is $r->{status}, 503, 'the time for all attempts is over';
+    is asked(), 'a=1', 'nobody else is asked';
+
+    my $begun = time;
+    $r = infer('pair', { a => { status => 503, body => '' },
+                         b => { hang => 1 } }, 'late');
+    is $r->{status}, 504, 'what is left of it holds for the next one';
+    cmp_ok time - $begun, '<', 0.95, 'which had less than its own time';
+
+    $r = infer('pair', { a => { status => 503, body => '' },
+                         b => { headers => [ 'Content-Type', 'text/plain' ],
+                                chunks => [ 'a', [ 0.6 ], 'b' ] } }, 'late');
+    is $r->{body}, 'ab', 'once it answers it has its own again';
+
+    $r = infer('pair', { a => { drop => 1 }, b => { drop => 1 } }, 'page');
+    is $r->{body}, 'sorry', "the operator's error page at the end";
+
+    my %busy = (status => 503, body => '');
+    $r = infer('pair', { a => \%busy }, 'kept');
+    is $r->{json}{who}, 'b', 'not before, where answers are intercepted';
+    $r = infer('pair', { a => \%busy, b => \%busy }, 'kept');
+    is $r->{body}, 'sorry', 'but then';
+    $r = infer('pair', { a => { status => 404, body => '' } }, 'kept');
+    is $r->{body}, 'sorry', 'and for what is no failure';
+};
+
+
+subtest 'Retry-After' => sub {
+    forget();
+    my $r = infer('pair', { a => { status => 429, body => '',
+        headers => [ 'Retry-After' => 2, 'retry-after-ms' => 100 ] } });
+    is $r->{json}{who}, 'b', 'another one';
+    is infer('pair')->{json}{who}, 'b', 'the next request, too';
+    is asked(), 'a=1 b=2', 'without asking the first';
+    is infer('same')->{json}{who}, 'a', 'rather it than nobody';
+    is infer('pair', {}, 'off')->{json}{who}, 'a', 'off: it is asked';
+    ok wait_until(sub { infer('pair')->{json}{who} eq 'a' }),
+       'and again when its pause is over';
+
+    infer('pair', { a => { status => 200, json => { who => 'a' },
+                           headers => [ 'Retry-After' => 60 ] } });
+    is infer('pair')->{json}{who}, 'a', 'in a 200 it means nothing';
+};
+
+
+subtest 'the breaker' => sub {
+    my $opens = 'nginx_model_backend_breaker_opens_total{provider="a"}';
+    my $state = sub {
+        my ($which) = @_;
+        metric("nginx_model_backend_breaker{provider=\"a\",state=\"$which\"}");
+    };
+    my $go = sub { infer($_[0] // 'pair', {}, 'breaker') };
+
+    $go->();
+    is metric($opens), 0, 'it has never opened';
+    is $state->('closed'), 1, 'closed';
+
+    mood('a', { status => 500, body => '' });
+    forget();
+    is $go->()->{json}{who}, 'b', "failure $_" for 1 .. 3;
+    is asked(), 'a=3 b=3', 'both were asked';
+    is metric($opens), 1, 'it opens';
+    is $state->('open'), 1, 'open';
+
+    $go->() for 1 .. 5;
+    is asked(), 'a=3 b=8', 'the first is left alone';
+    is $go->('alone')->{status}, 500, 'rather it than nobody';
+
+    ok wait_until(sub { $go->(); $up{a}->requests >= 5 }), 'one tries';
+    is $state->('open'), 1, 'in vain';
+    is metric($opens), 2, 'open again';
+
+    mood('a');
+    ok wait_until(sub { $go->()->{json}{who} eq 'a' }), 'it is back';
+    is $state->('closed'), 1, 'closed';
+    is $go->()->{json}{who}, 'a', 'and stays so';
+
+    mood('a', { drop => 1 });
+    $go->() for 1 .. 3;
+    is $state->('open'), 1, 'no answer counts as well';
+    mood('a', { status => 400, body => '' });
+    ok wait_until(sub { $go->()->{status} == 400 }), 'one that says no';
+    is $state->('closed'), 1, 'is alive';
+    mood('a');
+
+    cmp_ok metric('nginx_model_fallbacks_total{cause="breaker"}'), '>=', 5,
+           'requests that an open breaker moved';
+    cmp_ok metric('nginx_model_fallbacks_total{cause="failure"}'), '>=', 10,
+           'and failures';
+    cmp_ok metric('nginx_model_backend_failures_total'
+                  . '{provider="a",outcome="failed"}'), '>=', 4,
+           'failures by provider';
+};
+
+
+subtest 'a share of failures' => sub {
+    my $opens = 'nginx_model_backend_breaker_opens_total{provider="c"}';
+    my $was = metric($opens);
+
+    group('mixed', [ 'c/model-c', 'champion', 100 ],
+          [ 'd/model-d', 'fallback', 0 ]);
+    ok wait_until(sub { infer('mixed')->{status} == 200 }), 'in effect';
+
+    for (1 .. 20) {
+        infer('mixed', { c => { status => 500, body => '' } });
+        infer('mixed');
+    }
+
+    is metric($opens), $was + 1, 'every second one fails: it opens';
+    is infer('mixed')->{json}{who}, 'd', 'the fallback serves all';
+};
+
+
+subtest 'the budget' => sub {
+    # the window forgets what went before
+
+    sleep 10.5;
+    my $refused = metric('nginx_model_fallbacks_refused_total');
+    forget();
+    my $n = 100;
+    my @r = Wire::many($gw->port, [ map { [ POST => '/poor/v1/x', {},
+        { model => 'pair', do => { a => { status => 429, body => '' } } } ] }
+        1 .. $n ], 4);
+    my $served = grep { $_->{status} == 200 } @r;
+
+    cmp_ok $served, '>=', 10, "a few may be sent again ($served)";
+    cmp_ok $served, '<=', 20, 'but not all';
+    is scalar(grep { $_->{status} == 429 } @r), $n - $served,
+       'the others got the answer that there was';
+    is metric('nginx_model_fallbacks_refused_total') - $refused,
+       $n - $served, 'they are counted';
+    is infer('pair', { a => { status => 429, body => '' } }, 'none')
+           ->{status}, 429, 'budget=0%: none at all';
+};
+
+
+subtest 'the record' => sub {
+    forget();
+    my $r = infer('chain', { b => { status => 500, body => '' },
+                             c => { drop => 1 } });
+    is $r->{json}{who}, 'a', 'the third serves';
+
+    my $table = $gw->sql_value("select inference_table from "
+                               . "model.model_groups where name = 'chain'");
+    my $id = $r->{headers}{'x-inference-id'};
+    my $row;
+    ok wait_until(sub {
+        $row = $gw->sql_value("select concat_ws('|', model_assigned, "
+            . "model_served, role, status, upstream_status, attempts, "
+            . "error_class is null) from model.$table "
+            . "where inference_id = '$id'");
+    }), 'one record';
+    is $row, 'b/model-b|a/model-a|champion|200|200|3|t',
+       'assigned, served, and how many were asked';
+};
+
+
+subtest 'configuration' => sub {
+    my $conf = sub {
+        my $other = Gateway->new(database => 0, redis => 0,
+            server => "location / { model_fallback $_[0]; }");
+        my ($ok, $text) = $other->test_conf;
+        $other->remove;
+        return ($ok ? 'ok' : 'failed') . " $text";
+    };
+
+    like $conf->('on'), qr/^ok/, 'on';
+    like $conf->('off'), qr/^ok/, 'off';
+    like $conf->('on statuses=429,503 timeout=5s tries=2 budget=10%'),
+         qr/^ok/, 'all of them';
+    like $conf->('maybe'), qr/failed.*"maybe".*nginx.conf:\d+/s, 'no value';
+    like $conf->('on times=3'), qr/failed.*"times=3" is no parameter/s,
+         'unknown';
+    like $conf->("on statuses=$_"), qr/failed.*"statuses=$_" is no list/s,
+         "statuses=$_" for '400', '401', '404', '', '503,', '200,503', 'x';
+    like $conf->("on $_"), qr/failed.*"\Q$_\E" is no/s, $_
+        for 'timeout=0', 'timeout=2h', 'tries=0', 'tries=9', 'budget=101%',
+            'budget=x', 'breaker=0', 'pause=0';
+    like $conf->('on; model_fallback off'), qr/failed.*duplicate/s, 'twice';
+};
+
+done_testing;
