@@ -119,6 +119,19 @@ ngx_http_model_exchange_reader(ngx_http_model_exchange_t *x)
 }
 
 
+int64_t
+ngx_http_model_exchange_cost(const ngx_http_model_exchange_t *x)
+{
+    mg_cost_t  cost;
+
+    if (x->reader == NULL || !x->reader->seen || x->served.prices == NULL) {
+        return MG_COST_UNKNOWN;
+    }
+
+    return mg_cost_count(x->served.prices, &x->reader->usage, &cost);
+}
+
+
 mg_record_t *
 ngx_http_model_exchange_record(ngx_http_model_exchange_t *x)
 {

@@ -106,6 +106,9 @@ ngx_http_model_exchange_t *ngx_http_model_exchange_create(
 mg_usage_reader_t *ngx_http_model_exchange_reader(
     ngx_http_model_exchange_t *x);
 
+/* Nano-USD by the served variant's prices, or MG_COST_UNKNOWN. */
+int64_t ngx_http_model_exchange_cost(const ngx_http_model_exchange_t *x);
+
 /* Where its record is made; comes with the exchange, not initialized. */
 mg_record_t *ngx_http_model_exchange_record(ngx_http_model_exchange_t *x);
 

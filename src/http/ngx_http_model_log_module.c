@@ -227,9 +227,10 @@ ngx_http_model_log_outcome(ngx_http_model_exchange_t *x, mg_record_t *rec)
 
     if (x->reader && x->reader->seen) {
         rec->usage = x->reader->usage;
-        rec->usage_source = rec->truncated ? MG_USAGE_PARTIAL
-                                           : MG_USAGE_PROVIDER;
+        rec->usage_source = mg_usage_source(x->reader, !rec->truncated);
     }
+
+    rec->cost_nano = ngx_http_model_exchange_cost(x);
 
     rec->str[MG_RS_ERROR_CLASS] = ngx_http_model_log_class(x, rec, state,
                                                            gone);
@@ -285,10 +286,7 @@ ngx_http_model_log_attempts(ngx_http_request_t *r, mg_record_t *rec)
 }
 
 
-/*
- * An answer began and did not come to its end; a stream of events has one
- * that says so, except Google's, which is just closed.
- */
+/* An answer began and did not come to its end. */
 
 static ngx_uint_t
 ngx_http_model_log_truncated(ngx_http_model_exchange_t *x)
@@ -301,9 +299,7 @@ ngx_http_model_log_truncated(ngx_http_model_exchange_t *x)
         return 1;
     }
 
-    return x->reader && x->reader->format != MG_USAGE_JSON
-           && !x->reader->done && !x->reader->error
-           && !mg_str_eq(x->backend.protocol, mg_str("google"));
+    return x->reader && mg_usage_truncated(x->reader);
 }
 
 

@@ -232,15 +232,33 @@ ngx_http_model_variable_number(ngx_http_request_t *r,
 }
 
 
-/* No price is known to the data plane, so no cost is. */
+/* USD with a resolution of a nano-USD; empty where it is not known. */
 
 static ngx_int_t
 ngx_http_model_variable_cost(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data)
 {
-    v->not_found = 1;
+    u_char                     *p;
+    int64_t                     nano;
+    ngx_http_model_exchange_t  *x;
 
-    return NGX_OK;
+    x = ngx_http_model_exchange_get(r->main);
+    nano = x ? ngx_http_model_exchange_cost(x) : MG_COST_UNKNOWN;
+
+    if (nano == MG_COST_UNKNOWN) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    p = ngx_pnalloc(r->pool, NGX_INT64_LEN + sizeof(".000000000"));
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_model_variable_set(v, p,
+                  ngx_sprintf(p, "%L.%09L", nano / 1000000000,
+                              nano % 1000000000)
+                  - p);
 }
 
 

@@ -6,10 +6,10 @@
  *         -> lock STATE/keeper.lock -> ask again -> take the copy, else read
  *         PostgreSQL -> publish -> announce in the zone -> to Redis
  *
- * A change is built at once, but two builds begin at least one and a half
- * times the CPU time apart that the first one took.  So a lone change is
- * served soon, and a storm of them costs two thirds of a core at most,
- * however large the catalog is.
+ * A change is built at once, but two builds begin at least twice the CPU time
+ * apart that the first one took this thread.  So a lone change is served
+ * soon, and a storm of them costs three quarters of a core at most, however
+ * large the catalog is.
  *
  * The question is asked again under the lock, so of two workers 0 (one is
  * leaving at a reload) the one that publishes later has seen the later
@@ -352,7 +352,7 @@ mg_keep_renew(const mg_env_t *env, mg_keep_t *k, mg_pg_t *db, unsigned i,
 
     k->cost_us[i] = mg_mono_us() - begun;
 
-    mg_keep_pause(k, i, begun, (mg_cpu_ns() - cpu_ns) * 3 / 2 / 1000);
+    mg_keep_pause(k, i, begun, 2 * (mg_cpu_ns() - cpu_ns) / 1000);
 
     if (i == MG_KEEP_ROUTING) {
         k->names_us = mg_mono_us();

@@ -84,16 +84,19 @@ void
 mg_routing_variant(const mg_snap_t *s, const mg_routing_group_t *g,
     uint32_t i, mg_routing_variant_t *v)
 {
-    const mg_sr_variant_t  *row;
+    const mg_sr_variant_t   *row;
+    const mg_cost_prices_t  *prices;
 
     row = mg_snap_section(s, MG_SR_VARIANTS);
     row += g->first_variant + i;
+    prices = mg_snap_section(s, MG_SR_PRICES);
 
     v->model_id = mg_routing_str(s, row->model_id);
     v->upstream_model = mg_routing_str(s, row->upstream_model);
     v->role = (mg_member_role_e) row->role;
     v->share = row->share;
     v->backend = row->backend;
+    v->prices = row->prices == MG_SR_NO_PRICES ? NULL : prices + row->prices;
 }
 
 

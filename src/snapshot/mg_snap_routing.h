@@ -17,6 +17,7 @@
 #include <sys/socket.h>
 
 #include "model/mg_catalog.h"
+#include "model/mg_cost.h"
 #include "model/mg_group.h"
 #include "model/mg_role.h"
 #include "snapshot/mg_snap.h"
@@ -51,6 +52,10 @@ void mg_routing_builder_destroy(mg_routing_builder_t *b);
  */
 int mg_routing_builder_provider(mg_routing_builder_t *b,
     const mg_provider_t *p, unsigned *unresolved, mg_error_t *e);
+
+/* What a model of members costs; one that is not given has no prices. */
+int mg_routing_builder_prices(mg_routing_builder_t *b, mg_str_t org_id,
+    mg_str_t model_id, const mg_cost_prices_t *prices, mg_error_t *e);
 
 /* After its providers.  Members whose provider is unknown get no backend. */
 int mg_routing_builder_group(mg_routing_builder_t *b, const mg_group_t *g,
@@ -91,6 +96,7 @@ typedef struct {
     mg_member_role_e         role;
     uint32_t                 share;          /* hundredths of a percent */
     uint32_t                 backend;        /* UINT32_MAX: none */
+    const mg_cost_prices_t  *prices;         /* NULL: nobody states any */
 } mg_routing_variant_t;
 
 

@@ -20,8 +20,6 @@
 #include "snapshot/mg_snap_routing_build.h"
 
 
-static void *mg_routing_row_add(mg_routing_builder_t *b,
-    mg_routing_rows_t *rows, size_t size, mg_error_t *e);
 static void mg_routing_dup(mg_routing_builder_t *b, mg_str_t *s);
 static mg_str_t mg_routing_headers(mg_routing_builder_t *b, mg_str_t json);
 static int64_t mg_routing_timeout(int64_t ms);
@@ -78,6 +76,7 @@ mg_routing_builder_destroy(mg_routing_builder_t *b)
 
     mg_arena_destroy(b->arena);
 
+    free(b->prices.rows);
     free(b->tokens.rows);
     free(b->groups.rows);
     free(b->sources.rows);
@@ -85,9 +84,7 @@ mg_routing_builder_destroy(mg_routing_builder_t *b)
 }
 
 
-/* A row of size bytes, cleared; NULL with *e. */
-
-static void *
+void *
 mg_routing_row_add(mg_routing_builder_t *b, mg_routing_rows_t *rows,
     size_t size, mg_error_t *e)
 {

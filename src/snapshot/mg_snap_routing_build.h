@@ -24,6 +24,13 @@ typedef struct {
 } mg_routing_source_t;
 
 
+typedef struct {
+    mg_str_t                org_id;
+    mg_str_t                model_id;
+    mg_cost_prices_t        prices;
+} mg_routing_price_t;
+
+
 /* a growing array of pointers into the arena */
 
 typedef struct {
@@ -39,9 +46,22 @@ struct mg_routing_builder_s {
     mg_routing_rows_t       sources;     /* mg_routing_source_t */
     mg_routing_rows_t       groups;      /* mg_group_t */
     mg_routing_rows_t       tokens;      /* mg_token_t */
+    mg_routing_rows_t       prices;      /* mg_routing_price_t */
     mg_buf_t                sections[MG_SR_N];
     mg_buf_t                image;
 };
+
+
+/* A row of size bytes, cleared; NULL with *e. */
+void *mg_routing_row_add(mg_routing_builder_t *b, mg_routing_rows_t *rows,
+    size_t size, mg_error_t *e);
+
+/* Sorts the price lists and writes their section. */
+void mg_routing_prices_write(mg_routing_builder_t *b);
+
+/* Place of a model's list in the section, or MG_SR_NO_PRICES. */
+uint32_t mg_routing_prices_find(const mg_routing_builder_t *b,
+    mg_str_t org_id, mg_str_t model_id);
 
 
 #endif /* MG_SNAP_ROUTING_BUILD_H */

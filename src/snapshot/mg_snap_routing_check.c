@@ -33,6 +33,7 @@ static const uint32_t  mg_sr_elements[MG_SR_N] = {
     sizeof(mg_sr_meta_t),
     sizeof(mg_sr_group_t),
     sizeof(mg_sr_variant_t),
+    sizeof(mg_cost_prices_t),
     sizeof(mg_split_range_t),
     sizeof(mg_sr_backend_t),
     sizeof(struct sockaddr_storage),
@@ -64,6 +65,7 @@ mg_sr_check(const mg_snap_t *s, mg_error_t *e)
 
     if (mg_sr_groups_check(s, e) != MG_OK
         || mg_sr_variants_check(s, e) != MG_OK
+        || mg_sr_prices_check(s, e) != MG_OK
         || mg_sr_backends_check(s, e) != MG_OK
         || mg_sr_addrs_check(s, e) != MG_OK
         || mg_sr_tokens_check(s, e) != MG_OK
@@ -169,7 +171,9 @@ mg_sr_variants_check(const mg_snap_t *s, mg_error_t *e)
             || v->role >= MG_MEMBER_N
             || v->share > MG_SPLIT_BUCKETS
             || (v->backend >= mg_snap_section_n(s, MG_SR_BACKENDS)
-                && v->backend != MG_SR_NO_BACKEND))
+                && v->backend != MG_SR_NO_BACKEND)
+            || (v->prices >= mg_snap_section_n(s, MG_SR_PRICES)
+                && v->prices != MG_SR_NO_PRICES))
         {
             return mg_snap_damaged(s, "variant", i, e);
         }

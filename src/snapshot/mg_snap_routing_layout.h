@@ -24,6 +24,7 @@ typedef enum {
     MG_SR_META = 0,          /* one mg_sr_meta_t */
     MG_SR_GROUPS,            /* mg_sr_group_t by organisation and name */
     MG_SR_VARIANTS,          /* mg_sr_variant_t, a group's together */
+    MG_SR_PRICES,            /* mg_cost_prices_t, a model each */
     MG_SR_RANGES,            /* mg_split_range_t, a group's together */
     MG_SR_BACKENDS,          /* mg_sr_backend_t by organisation and id */
     MG_SR_ADDRS,             /* struct sockaddr_storage */
@@ -39,6 +40,7 @@ typedef enum {
 
 
 #define MG_SR_NO_BACKEND       UINT32_MAX
+#define MG_SR_NO_PRICES        UINT32_MAX
 #define MG_SR_TIMEOUT_MAX_MS   86400000
 
 
@@ -71,7 +73,7 @@ typedef struct {
     uint32_t         role;
     uint32_t         share;
     uint32_t         backend;        /* or MG_SR_NO_BACKEND */
-    uint32_t         reserved;
+    uint32_t         prices;         /* or MG_SR_NO_PRICES */
 } mg_sr_variant_t;
 
 
@@ -113,6 +115,10 @@ uint64_t mg_sr_token_hash(const uint8_t key[16], const uint8_t sha256[32]);
 uint32_t mg_sr_group_find(const mg_snap_t *s, const uint8_t org_bytes[16],
     mg_str_t name);
 uint32_t mg_sr_token_find(const mg_snap_t *s, const uint8_t sha256[32]);
+
+
+/* Whether the price lists are such as mg_cost_count() may be given. */
+int mg_sr_prices_check(const mg_snap_t *s, mg_error_t *e);
 
 
 /* -- resolving (mg_snap_resolve.c); pool threads -- */

@@ -56,6 +56,7 @@ mg_routing_builder_finish(mg_routing_builder_t *b, mg_str_t *image,
     }
 
     mg_routing_backends_write(b);
+    mg_routing_prices_write(b);
 
     if (mg_routing_groups_write(b, e) != MG_OK
         || mg_routing_tokens_write(b, e) != MG_OK
@@ -315,6 +316,7 @@ mg_routing_members_write(mg_routing_builder_t *b, const mg_group_t *g)
         row.role = g->members[i].role;
         row.share = g->members[i].share;
         row.backend = mg_routing_backend_find(b, g->org_id, provider);
+        row.prices = mg_routing_prices_find(b, g->org_id, id);
 
         mg_buf_add(&b->sections[MG_SR_VARIANTS], &row,
                    sizeof(mg_sr_variant_t));

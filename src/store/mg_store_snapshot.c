@@ -23,6 +23,14 @@
 #define MG_SNAPSHOT_ORG     "'" MG_ORG_DEFAULT "'::uuid"
 
 
+/* A model of a group and what it costs. */
+typedef struct {
+    mg_str_t           org_id;
+    mg_str_t           model_id;
+    mg_cost_prices_t   prices;
+} mg_priced_t;
+
+
 typedef struct {
     mg_provider_t  *providers;
     mg_group_t     *groups;
@@ -30,6 +38,8 @@ typedef struct {
     unsigned        n_providers;
     unsigned        n_groups;
     unsigned        n_tokens;
+    mg_priced_t    *priced;
+    unsigned        n_priced;
     uint64_t        generation;
 } mg_routing_rows_t;
 
@@ -57,6 +67,8 @@ static int mg_snapshot_routing(mg_pg_t *c, mg_arena_t *a,
 static int mg_snapshot_backends(mg_pg_t *c, mg_arena_t *a,
     mg_routing_rows_t *rows, mg_error_t *e);
 static int mg_snapshot_groups(mg_pg_t *c, mg_arena_t *a,
+    mg_routing_rows_t *rows, mg_error_t *e);
+static int mg_snapshot_prices(mg_pg_t *c, mg_arena_t *a,
     mg_routing_rows_t *rows, mg_error_t *e);
 static int mg_snapshot_tokens(mg_pg_t *c, mg_arena_t *a,
     mg_routing_rows_t *rows, mg_error_t *e);
@@ -384,6 +396,7 @@ mg_snapshot_routing(mg_pg_t *c, mg_arena_t *a, mg_routing_rows_t *rows,
     if (mg_store_generations(c, &g, e) != MG_OK
         || mg_snapshot_backends(c, a, rows, e) != MG_OK
         || mg_snapshot_groups(c, a, rows, e) != MG_OK
+        || mg_snapshot_prices(c, a, rows, e) != MG_OK
         || mg_snapshot_tokens(c, a, rows, e) != MG_OK)
     {
         return MG_ERROR;
@@ -468,6 +481,53 @@ mg_snapshot_groups(mg_pg_t *c, mg_arena_t *a, mg_routing_rows_t *rows,
 }
 
 
+/* Tiers that are not understood make a model's cost unknown, no error. */
+
+static int
+mg_snapshot_prices(mg_pg_t *c, mg_arena_t *a, mg_routing_rows_t *rows,
+    mg_error_t *e)
+{
+    int            i, n;
+    mg_buf_t       sql;
+    mg_model_t     m;
+    mg_priced_t   *priced;
+    mg_pg_rows_t  *r;
+
+    mg_buf_init(&sql, 0);
+    mg_buf_z(&sql, "select m.org_id, m.id, ");
+    mg_columns_names(&sql, mg_model_columns, "m.", MG_COLUMNS_TABLE);
+    mg_buf_z(&sql, " from model.models_metadata m "
+             "where exists (select from model.model_group_memberships g "
+             "where g.model_id = m.id and g.org_id = m.org_id)");
+
+    if (mg_store_exec(c, &sql, NULL, &r, e) != MG_OK) {
+        return MG_ERROR;
+    }
+
+    n = mg_pg_rows_count(r);
+    priced = mg_arena_alloc(a, (size_t) (n + 1) * sizeof(mg_priced_t));
+
+    for (i = 0; priced && i < n; i++) {
+        mg_model_init(&m);
+
+        if (mg_column_str(r, i, 0, a, &priced[i].org_id) != MG_OK
+            || mg_column_str(r, i, 1, a, &priced[i].model_id) != MG_OK
+            || mg_columns_read(r, i, 2, mg_model_columns, a, &m) < 0)
+        {
+            break;
+        }
+
+        (void) mg_cost_prices_model(&priced[i].prices, &m, a, NULL);
+    }
+
+    mg_pg_rows_free(r);
+    rows->priced = priced;
+    rows->n_priced = (unsigned) i;
+
+    return (priced && i == n) ? MG_OK : mg_store_memory(e);
+}
+
+
 static int
 mg_snapshot_tokens(mg_pg_t *c, mg_arena_t *a, mg_routing_rows_t *rows,
     mg_error_t *e)
@@ -520,6 +580,16 @@ mg_snapshot_build(const mg_routing_rows_t *rows, mg_routing_builder_t *b,
 
     for (i = 0; i < rows->n_providers; i++) {
         if (mg_routing_builder_provider(b, &rows->providers[i], unresolved, e)
+            != MG_OK)
+        {
+            return MG_ERROR;
+        }
+    }
+
+    for (i = 0; i < rows->n_priced; i++) {
+        if (mg_routing_builder_prices(b, rows->priced[i].org_id,
+                                      rows->priced[i].model_id,
+                                      &rows->priced[i].prices, e)
             != MG_OK)
         {
             return MG_ERROR;

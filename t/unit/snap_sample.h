@@ -210,6 +210,7 @@ sample_routing(uint64_t generation)
     mg_group_t             g;
     mg_token_t             t;
     mg_provider_t          p;
+    mg_cost_prices_t       prices;
     mg_routing_builder_t  *b;
 
     b = mg_routing_builder_create(generation);
@@ -241,7 +242,16 @@ sample_routing(uint64_t generation)
 
     sample_group(&g);
 
-    if (mg_routing_builder_group(b, &g, &e) != MG_OK) {
+    mg_cost_prices_init(&prices);
+    prices.price[MG_PRICE_OUTPUT] = 7;
+    prices.tiers_n = 1;
+    prices.tiers[0].size = 200000;
+
+    if (mg_routing_builder_prices(b, g.org_id, g.members[0].model_id, &prices,
+                                  &e)
+        != MG_OK
+        || mg_routing_builder_group(b, &g, &e) != MG_OK)
+    {
         abort();
     }
 

@@ -206,12 +206,15 @@ groups(const mg_snap_t *s)
     is_int(v.role, MG_MEMBER_CHAMPION, "role");
     is_int(v.share, 9000, "share");
     is_int(v.backend, 0, "backends are sorted: ours is first");
+    ok(v.prices != NULL && v.prices->price[MG_PRICE_OUTPUT] == 7,
+       "its prices");
 
     mg_routing_variant(s, &g, 1, &v);
     ok(mg_str_eq(v.model_id, mg_str("theirs/org/Large:2")), "model id");
     ok(mg_str_eq(v.upstream_model, mg_str("org/Large:2")),
        "what is behind the first slash");
     is_int(v.backend, 1, "theirs");
+    ok(v.prices == NULL, "nobody states prices of theirs");
 
     mg_routing_variant(s, &g, 2, &v);
     ok(v.backend == UINT32_MAX, "nobody serves the third");
