@@ -54,6 +54,9 @@ static ngx_http_model_slot_t *ngx_http_model_slot_fresh(unsigned kind);
 static void ngx_http_model_slot_map(ngx_http_model_slot_t *slot,
     unsigned kind, uint64_t published);
 static void ngx_http_model_map_release(ngx_http_model_map_t *map);
+static void ngx_http_model_map_close(ngx_http_model_task_t *t);
+static ngx_int_t ngx_http_model_map_closed(ngx_http_model_task_t *t,
+    ngx_http_request_t *r);
 
 
 static ngx_http_model_slot_t  ngx_http_model_slots[NGX_HTTP_MODEL_SNAP_KINDS];
@@ -295,15 +298,60 @@ ngx_http_model_slot_map(ngx_http_model_slot_t *slot, unsigned kind,
 }
 
 
+/*
+ * The last one to close a file that was replaced frees its pages, which takes
+ * milliseconds for a large one: a thread does it, unless the worker leaves.
+ */
+
 static void
 ngx_http_model_map_release(ngx_http_model_map_t *map)
 {
+    mg_snap_t                   *snap;
+    ngx_http_model_task_t       *t;
+    ngx_http_model_main_conf_t  *mcf;
+
     if (--map->refs) {
         return;
     }
 
     mg_metric_add(ngx_http_model_counters(), SNAPSHOT_UNMAPS, 1);
 
-    mg_snap_close(map->snap);
+    snap = map->snap;
     ngx_free(map);
+
+    mcf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
+                                              ngx_http_model_module);
+
+    if (ngx_exiting || ngx_quit || ngx_terminate || mcf->db_pool == NULL) {
+        mg_snap_close(snap);
+        return;
+    }
+
+    t = ngx_http_model_task_create(sizeof(mg_snap_t *));
+
+    if (t) {
+        *(mg_snap_t **) t->data = snap;
+        t->work = ngx_http_model_map_close;
+        t->done = ngx_http_model_map_closed;
+    }
+
+    if (t == NULL || ngx_http_model_task_post(mcf->db_pool, t) != NGX_OK) {
+        mg_snap_close(snap);
+    }
+}
+
+
+/* Pool thread. */
+
+static void
+ngx_http_model_map_close(ngx_http_model_task_t *t)
+{
+    mg_snap_close(*(mg_snap_t **) t->data);
+}
+
+
+static ngx_int_t
+ngx_http_model_map_closed(ngx_http_model_task_t *t, ngx_http_request_t *r)
+{
+    return NGX_OK;
 }

@@ -30,6 +30,7 @@ typedef struct {
     int64_t    next_us[MG_KEEP_KINDS];  /* no build before */
     int64_t    waiting_us[MG_KEEP_KINDS];  /* since when another node's build
                                               is waited for; 0: none */
+    int64_t    aside_ns;                /* CPU of the last build */
     int64_t    failed_us[MG_KEEP_KINDS];
     uint64_t   tried[MG_KEEP_KINDS];    /* generation that failed to build */
     unsigned   named:1;                 /* backends have host names */

@@ -12,8 +12,6 @@
  */
 
 #include "base/mg_gzip.h"
-#include <signal.h>
-
 #include "snapshot/mg_snap_catalog_build.h"
 #include "snapshot/mg_snap_render.h"
 
@@ -31,7 +29,7 @@
 typedef void (*mg_catalog_body_pt)(const mg_catalog_builder_t *b,
     mg_buf_t *body);
 
-static void *mg_catalog_bodies_thread(void *data);
+static void mg_catalog_bodies_run(void *data);
 static int mg_catalog_bodies_write(mg_catalog_builder_t *b,
     mg_sc_meta_t *meta, mg_error_t *e);
 static void mg_catalog_first_page(const mg_catalog_builder_t *b,
@@ -55,38 +53,21 @@ static const mg_catalog_body_pt  mg_catalog_body_writers[] = {
  * only read what the builder has by then: so they go side by side.
  */
 
-int
+void
 mg_catalog_bodies_begin(mg_catalog_bodies_t *w, mg_catalog_builder_t *b,
     mg_sc_meta_t *meta)
 {
-    sigset_t  all, old;
-
     w->builder = b;
     w->meta = meta;
 
-    /* signals are for the threads of the process that wait for them */
-
-    sigfillset(&all);
-    (void) pthread_sigmask(SIG_SETMASK, &all, &old);
-
-    w->aside = pthread_create(&w->thread, NULL, mg_catalog_bodies_thread, w)
-               == 0;
-
-    (void) pthread_sigmask(SIG_SETMASK, &old, NULL);
-
-    return w->aside;
+    mg_aside_begin(&w->aside, mg_catalog_bodies_run, w);
 }
 
 
 int
 mg_catalog_bodies_end(mg_catalog_bodies_t *w, mg_error_t *e)
 {
-    if (w->aside) {
-        (void) pthread_join(w->thread, NULL);
-
-    } else {
-        (void) mg_catalog_bodies_thread(w);
-    }
+    mg_aside_end(&w->aside);
 
     if (w->rc != MG_OK && e) {
         *e = w->error;
@@ -96,15 +77,13 @@ mg_catalog_bodies_end(mg_catalog_bodies_t *w, mg_error_t *e)
 }
 
 
-static void *
-mg_catalog_bodies_thread(void *data)
+static void
+mg_catalog_bodies_run(void *data)
 {
     mg_catalog_bodies_t  *w;
 
     w = data;
     w->rc = mg_catalog_bodies_write(w->builder, w->meta, &w->error);
-
-    return NULL;
 }
 
 

@@ -431,7 +431,7 @@ mg_catalog_builder_finish(mg_catalog_builder_t *b, mg_str_t *image,
         }
     }
 
-    (void) mg_catalog_bodies_begin(&bodies, b, &meta);
+    mg_catalog_bodies_begin(&bodies, b, &meta);
 
     rc = mg_sc_index_write(b->sections, b->n_active, e);
 

@@ -12,8 +12,7 @@
 #ifndef MG_SNAP_CATALOG_BUILD_H
 #define MG_SNAP_CATALOG_BUILD_H
 
-#include <pthread.h>
-
+#include "base/mg_aside.h"
 #include "snapshot/mg_snap_catalog_layout.h"
 
 
@@ -133,19 +132,17 @@ int mg_intern_sort(mg_intern_t *t, uint32_t **places);
 /*
  * The ready bodies and their ends in meta, written while the caller does
  * something else that changes neither items nor providers; end() is called
- * in any case, waits, and says what came of it.  begin(): 1 if it is being
- * done, 0 if end() will do it.
+ * in any case, waits, and says what came of it.
  */
 typedef struct {
     mg_catalog_builder_t     *builder;
     mg_sc_meta_t             *meta;
-    pthread_t                 thread;
+    mg_aside_t                aside;
     mg_error_t                error;
     int                       rc;
-    int                       aside;
 } mg_catalog_bodies_t;
 
-int mg_catalog_bodies_begin(mg_catalog_bodies_t *w, mg_catalog_builder_t *b,
+void mg_catalog_bodies_begin(mg_catalog_bodies_t *w, mg_catalog_builder_t *b,
     mg_sc_meta_t *meta);
 int mg_catalog_bodies_end(mg_catalog_bodies_t *w, mg_error_t *e);
 
