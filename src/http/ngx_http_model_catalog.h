@@ -110,6 +110,9 @@ ngx_int_t ngx_http_model_catalog_ready(ngx_http_request_t *r,
 
 /* -- pages that are asked for again (ngx_http_model_catalog_keep.c) -- */
 
+/* A worker ends: its pages are given back. */
+void ngx_http_model_catalog_keep_exit(ngx_cycle_t *cycle);
+
 /*
  * What this request asks for, if it was kept since snap was mapped: one
  * buffer in a file of the worker.  NULL otherwise; then *slot is not NULL if

@@ -296,6 +296,13 @@ ngx_http_model_keep_chain(ngx_http_request_t *r,
 }
 
 
+void
+ngx_http_model_catalog_keep_exit(ngx_cycle_t *cycle)
+{
+    ngx_http_model_keep_forget(&ngx_http_model_pages);
+}
+
+
 /* Where the next page goes; NULL: nowhere now. */
 
 static ngx_http_model_keep_file_t *

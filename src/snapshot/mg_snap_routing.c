@@ -162,12 +162,12 @@ mg_routing_header(mg_str_t *headers, mg_str_t *name, mg_str_t *value)
 {
     const char  *p, *colon, *end, *last;
 
-    p = headers->data;
-    last = p + headers->len;
-
     if (headers->len == 0) {
         return 0;
     }
+
+    p = headers->data;
+    last = p + headers->len;
 
     end = memchr(p, '\n', headers->len);
     end = end ? end : last;
