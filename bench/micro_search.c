@@ -1,9 +1,10 @@
 /*
  * micro_search.c: what a search costs the worker that answers it.
  *
- *     cc -O2 -Isrc -o micro_search bench/micro_search.c src/base/[a-z]*.c \
- *         src/model/mg_catalog.c src/snapshot/[a-z]*.c \
- *         -lyajl -lcrypto -lz -lm
+ *     make build/unit/gcc/libmodel.a
+ *     cc -O2 -Isrc -o micro_search bench/micro_search.c \
+ *         build/unit/gcc/libmodel.a -lpq -lyajl -lhiredis -lcurl -lcrypto \
+ *         -lz -lpthread -lm
  *
  * Models are made up from labs, families, sizes and variants, a quarter of
  * them with a suffix of their own, at 150 providers: 5,269 and 1,000,000, or

@@ -1,5 +1,6 @@
 -- wrk script: POSTs a chat request of a given size with N sticky keys.
--- Environment: BENCH_BODY (bytes), BENCH_KEYS, BENCH_TOKEN, BENCH_MODEL.
+-- Environment: BENCH_BODY (bytes), BENCH_KEYS, BENCH_TOKEN, BENCH_MODEL,
+-- BENCH_HEADER ("name: value", one more).
 
 local size  = tonumber(os.getenv("BENCH_BODY") or "1024")
 local keys  = tonumber(os.getenv("BENCH_KEYS") or "256")
@@ -18,13 +19,21 @@ local requests = {}
 local turn = 0
 
 function init(args)
+    local name, value = (os.getenv("BENCH_HEADER") or ""):match("^(.-): (.*)$")
+
     for i = 1, keys do
-        requests[i] = wrk.format("POST", "/v1/chat/completions", {
+        local headers = {
             ["Host"]          = "gateway",
             ["Content-Type"]  = "application/json",
             ["Authorization"] = "Bearer " .. token,
             ["X-Session-Id"]  = "session-" .. i,
-        }, body)
+        }
+
+        if name then
+            headers[name] = value
+        end
+
+        requests[i] = wrk.format("POST", "/v1/chat/completions", headers, body)
     end
 end
 
