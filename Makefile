@@ -26,7 +26,7 @@ FUZZ_SRCS := $(wildcard t/fuzz/fuzz_*.c)
 
 CFLAGS_FREE := -std=gnu11 -g -Wall -Wextra -Werror \
 	-Isrc -It/unit -I/usr/include/postgresql -MMD -MP
-LIBS_FREE := -lpq -lyajl -lhiredis -lcurl -lcrypto -lz -lpthread -lm
+LIBS_FREE := -lpq -lyajl -lhiredis -lcurl -lwslay -lcrypto -lz -lpthread -lm
 
 CC_gcc := gcc
 CC_clang := clang

@@ -76,6 +76,13 @@ is_deeply([Services::query($conninfo,
     [], 'SECURITY DEFINER functions have a search_path');
 
 is_deeply([Services::query($conninfo,
+    "select p.proname from pg_proc p, lateral aclexplode(coalesce(p.proacl,
+         acldefault('f', p.proowner))) acl
+     where p.pronamespace = 'model'::regnamespace and p.prosecdef
+           and acl.grantee = 0")],
+    [], 'nobody may call them who was not granted them');
+
+is_deeply([Services::query($conninfo,
     "select c.relname, a.attname from pg_class c
      left join pg_attribute a on a.attrelid = c.oid and a.attnum > 0
                and not a.attisdropped
@@ -184,6 +191,29 @@ insert into model.models_metadata (id, provider_id, provider_model_id, name,
      '{}', null),
     ('mine/e', 'mine', 'e', 'E', 'embedding', 5, null, null, null, true,
      'manual', '{}', null);
+insert into model.model_groups (name, salt, strategy, status, traffic_config)
+values ('compared', decode(md5('1'), 'hex'), 'ab_test', 'active',
+        '{"sticky": "user"}'),
+       ('grown', decode(md5('2'), 'hex'), 'canary', 'active',
+        '{"canary": {"steps": [{"percentage": 50}]}}');
+insert into model.model_group_memberships (group_id, model_id, role,
+                                           traffic_percentage)
+select id, m.model_id, m.role, m.percentage from model.model_groups,
+    (values ('p/a', 'champion', 80), ('p/d', 'challenger', 15),
+            ('mine/e', 'challenger', 5)) m (model_id, role, percentage);
+select model.provision_inference_table(id) from model.model_groups;
+do $$
+declare
+    g  record;
+begin
+    for g in select id, inference_table as name from model.model_groups loop
+        execute format('insert into model.%I (inference_id, created_at,
+            group_id, path) select gen_random_uuid(),
+            now() - n * interval ''1 day'', %L, ''/old''
+            from generate_series(-1, 3) n', g.name, g.id);
+    end loop;
+end
+$$;
 END
 
 ($status, $output) = run('migrate.now', top() . '/tools/migrate', $conninfo);
@@ -217,6 +247,70 @@ is_deeply([Services::query($conninfo, "select id, provenance, sources
 is((Services::query($conninfo, "select count(*) from model.models_metadata m
     where not sources ?& (select array_agg(source) from model.model_sources s
                           where s.id = m.id)"))[0][0], 0, 'all of them');
+
+# groups that were made when their strategy asked nothing of them: they stay as
+# they are, and begin nothing by themselves
+
+is_deeply([Services::query($conninfo, "select name, strategy, traffic_config,
+    model.canary_progress(id), (select count(*)
+    from model.model_group_memberships where group_id = g.id)
+    from model.model_groups g order by name")],
+    [['compared', 'ab_test', '{"sticky": "user"}', undef, 3],
+     ['grown', 'canary', '{"canary": {"steps": [{"percentage": 50}]}}', undef,
+      3]], 'groups as they were');
+
+ok(eval { Services::query($conninfo, "update model.model_groups
+          set description = 'x'"); 1 }, 'which can be changed') or diag($@);
+ok(!eval { Services::query($conninfo, "update model.model_group_memberships m
+           set traffic_percentage = case role when 'champion' then 78
+               else traffic_percentage + 1 end
+           from model.model_groups g
+           where g.id = m.group_id and g.name = 'compared'"); 1 },
+   'but not into what is not allowed');
+like($@, qr/exactly one challenger/, 'and that is said');
+
+# tables of records, with what is in them
+
+sub table_of {
+    return (Services::query($conninfo, "select inference_table
+        from model.model_groups where name = '$_[0]'"))[0][0];
+}
+
+my $old = table_of('grown');
+
+is_deeply([Services::query($conninfo, "select kind, forced, dry_run,
+    shadow_of is null, path, count(*) from model.$old group by 1, 2, 3, 4, 5")],
+    [['inference', 'f', 'f', 't', '/old', 5]], 'records as they were');
+
+Services::query($conninfo, "insert into model.model_groups (name, salt)
+    values ('new', decode(md5('3'), 'hex'));
+    select model.provision_inference_table(id) from model.model_groups
+    where name = 'new'");
+
+my @form = map {
+    [Services::query($conninfo, "select attname, format_type(atttypid, null),
+        attnotnull, col_description(attrelid, attnum) from pg_attribute
+        where attrelid = 'model.$_'::regclass and attnum > 0
+        order by attnum")]
+} table_of('new'), $old, 'inference_columns', 'inference_unassigned';
+
+cmp_ok(scalar @{ $form[0] }, '>', 55, 'a new table has its columns');
+is_deeply($form[$_], $form[0], "and table $_ of them the same") for 1 .. 3;
+
+is((Services::query($conninfo, "select count(*) from pg_inherits i
+    where i.inhparent = 'model.$old'::regclass and exists (
+        select from pg_index x where x.indrelid = i.inhrelid
+        and pg_get_expr(x.indpred, x.indrelid) is not null)"))[0][0], 10,
+   'all partitions have the new index');
+
+is_deeply([Services::query($conninfo, "update model.model_groups
+    set traffic_config = '{\"records\": {\"retention_days\": 2}}'
+    where name = 'grown';
+    select cardinality(model.detach_inference_days(id))
+    from model.model_groups where name = 'grown'")], [[1]],
+    'days of before can go, too');
+is((Services::query($conninfo, "select count(*) from model.$old"))[0][0], 4,
+   'the others stay');
 
 Services::drop_database($name);
 

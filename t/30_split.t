@@ -106,20 +106,12 @@ Host::spew($gw->dir . '/spool_proxy.conf', $proxy);
 $gw->start(workers => 2)->wait_ready;
 
 
-sub made {
-    my ($what, $data) = @_;
-
-    my $r = $gw->api(POST => "/api/v1/$what", $data);
-    BAIL_OUT("$what: $r->{status} $r->{body}") if $r->{status} > 201;
-}
+sub made { return $gw->made(@_); }
 
 sub group {
     my ($name, @members) = @_;
 
-    made('model-groups', { name => $name });
-    made("model-groups/$name/models",
-         [ map { { model_id => $_->[0], role => $_->[1],
-                   traffic_percentage => $_->[2] } } @members ]);
+    $gw->group($name, {}, @members);
     ok wait_until(sub {
         $gw->fetch(POST => '/open/v1/x', {}, { model => $name })->{status}
             != 404;

@@ -87,13 +87,7 @@ Host::spew($gw->dir . '/short_proxy.conf', $proxy);
 
 $gw->start->wait_ready;
 
-sub made {
-    my ($what, $data) = @_;
-
-    my $r = $gw->api(POST => "/api/v1/$what", $data);
-    BAIL_OUT("$what: $r->{status} $r->{body}") if $r->{status} > 201;
-    return $r->{json};
-}
+sub made { return $gw->made(@_); }
 
 made('providers', { id => 'demo', base_url => $up->url, protocol => 'openai' });
 made('providers', { id => 'dead', base_url => 'http://127.0.0.1:1' });
@@ -512,6 +506,73 @@ subtest 'the database is away' => sub {
            '>=', 500, 'replayed is counted';
     cmp_ok $gw->metric('nginx_model_records_total', outcome => 'spooled'),
            '>=', 500, 'spooled is counted';
+};
+
+
+subtest 'prices, traces and bodies' => sub {
+    made('models', { id => 'demo/priced',
+                     pricing => { input => 2, output => 8,
+                                  cache_read => 0.5 } });
+    made('model-groups', { name => 'full', traffic_config => { records =>
+        { request_body => JSON::PP::true, response_body => JSON::PP::true,
+          max_bytes => 65536 } } });
+    made('model-groups/full/models', [ { model_id => 'demo/priced',
+        role => 'champion', traffic_percentage => 100 } ]);
+
+    my $r;
+    my $trace = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
+    my $ask = sub {
+        my ($text) = @_;
+        $r = infer({ model => 'full', text => $text },
+                   { traceparent => $trace });
+        return $r->{status} == 200;
+    };
+
+    ok wait_until(sub { $ask->("\t\x{e9}\x{20ac}") }), 'served';
+    my $rec = record(ids($r), 'full');
+
+    is $rec->{kind}, 'inference', 'a client\'s';
+    is $rec->{shadow_of}, undef, 'no copy of another';
+    ok !$rec->{forced} && !$rec->{dry_run}, 'neither forced nor dry';
+    is $rec->{attempt_log}, undef, 'no failed attempt';
+    is $rec->{usage_marks}, undef, 'nothing was put right';
+    is $rec->{explanation}, undef, 'nor explained';
+    is $rec->{trace_id}, substr($trace, 3, 32), 'the trace';
+
+    is $rec->{cost_nano_usd}, 40 * 2000 + 60 * 500 + 20 * 8000, 'cost';
+    is $rec->{cost_unknown}, undef, 'is known';
+    my $prices = $gw->sql_value("select prices from model.price_versions
+        where version = '$rec->{price_version}'");
+    is_deeply $json->decode($prices),
+        { input => 2, output => 8, cache_read => 0.5 },
+        'by a price list that is there';
+
+    is_deeply eval { $json->decode(Encode::encode_utf8(
+        $rec->{request_body})) },
+        { model => 'full', text => "\t\x{e9}\x{20ac}" }, 'the request'
+        or diag(Encode::encode_utf8($rec->{request_body}));
+    is $rec->{response_body}, Encode::decode_utf8($r->{body}), 'the answer';
+
+    # by way of the spool they are the same
+    away('false');
+    sleep 0.3;
+    my $long = 'x' x 100_000;
+    ok $ask->($long), 'served without a database';
+    my ($id) = ids($r);
+    my @short = ids(infer({}));
+    ok wait_until(sub { glob $gw->dir . '/state/spool/*.rec' }),
+       'it is in the spool';
+    away('true');
+
+    $rec = record($id, 'full');
+    is length($rec->{request_body} // ''), 65536, 'cut, as the group says';
+    is_deeply [ missing(\@short) ], [], 'others with it';
+
+    # a list that nobody stated is no list, and why is said
+    $rec = record($short[0]);
+    is $rec->{price_version}, undef, 'no price list';
+    is $rec->{cost_unknown}, 'no_price', 'no cost, for that reason';
+    is $rec->{request_body}, undef, 'and no body where none is asked for';
 };
 
 

@@ -13,7 +13,7 @@ use lib "$FindBin::Bin/lib";
 use Test::More;
 
 use Gateway;
-use Host qw(free_port wait_until);
+use Host qw(certificate free_port wait_until);
 
 my $openssl = grep { -x "$_/openssl" } split /:/, $ENV{PATH};
 
@@ -22,16 +22,6 @@ plan skip_all => 'the command openssl is not installed' if !$openssl;
 my $gw = Gateway->new;
 my $dir = $gw->dir;
 my ($good, $other) = map { free_port() } 1 .. 2;
-
-
-sub certificate {
-    my ($name, $subject) = @_;
-
-    system("cd $dir && openssl req -x509 -newkey rsa:2048 -nodes -days 2"
-           . " -keyout $name.key -out $name.pem -subj /CN=$name"
-           . " -addext subjectAltName=$subject >/dev/null 2>&1") == 0
-        or die "openssl failed\n";
-}
 
 
 sub tls_server {
@@ -55,8 +45,8 @@ END
 
 # nginx verifies names only: an address must stand among them
 
-certificate('good', 'DNS:localhost,DNS:127.0.0.1');
-certificate('other', 'DNS:other.example');
+certificate($dir, 'good', 'DNS:localhost,DNS:127.0.0.1');
+certificate($dir, 'other', 'DNS:other.example');
 system("cat $dir/good.pem > $dir/trusted.pem");
 
 my $proxy = Host::slurp("$dir/model_proxy.conf");

@@ -1,9 +1,10 @@
 #!/usr/bin/perl
 
-# A challenger is promoted and rolled back while requests pass.  What would
-# break: two champions or none, a request without an answer while roles swap,
-# users moved who need not move, a change nobody can account for, two operators
-# who undo each other's work.
+# A challenger is promoted and rolled back while requests pass, on two nodes.
+# What would break: two champions or none, a request without an answer while
+# roles swap, users moved who need not move, a change nobody can account for,
+# two operators who undo each other's work, a node that goes on as before, a
+# group that is served although it is a draft, members that cannot be meant.
 
 use v5.28;
 use warnings;
@@ -27,7 +28,7 @@ my @up = map {
     })
 } qw(a b);
 
-my $gw = Gateway->new(workers => 2, more => <<'END');
+my $open = <<'END';
         location /open/ {
             rewrite ^/open(/.*) $1 break;
             model_auth off;
@@ -35,7 +36,12 @@ my $gw = Gateway->new(workers => 2, more => <<'END');
             include model_proxy.conf;
         }
 END
+
+my $gw = Gateway->new(workers => 2, more => $open);
 $gw->start->wait_ready;
+
+my $other = Gateway->new(database => $gw->conninfo, more => $open);
+$other->start->wait_ready;
 
 for my $i (0, 1) {
     my $name = (qw(a b))[$i];
@@ -69,13 +75,14 @@ sub assigned {
 
 
 sub champion_is {
-    my ($model) = @_;
+    my ($model, $node) = @_;
+    $node //= $gw;
 
     return wait_until(sub {
         my %role;
 
         for (1 .. 40) {
-            my $h = $gw->fetch('POST', '/open/v1/chat/completions',
+            my $h = $node->fetch('POST', '/open/v1/chat/completions',
                 { 'X-Session-Id' => "look-$_" }, { model => 'team/chat' })
                 ->{headers};
             $role{ $h->{'x-model-role'} // '' }{ $h->{'x-model-variant'} // ''
@@ -112,6 +119,7 @@ subtest 'promote' => sub {
               [ [ 'pa/m', 'challenger', 20 ], [ 'pb/m', 'champion', 80 ] ],
               'roles and shares have swapped';
     ok champion_is('pb/m'), 'and soon b is the champion of every worker';
+    ok champion_is('pb/m', $other), 'and of every node';
 
     @after = assigned();
     is scalar(grep { $before[$_] eq 'pb/m' && $after[$_] ne 'pb/m' }
@@ -123,6 +131,7 @@ subtest 'rollback' => sub {
     my $r = $gw->api(POST => "$group/rollback");
     is $r->{status}, 200, 'rolled back';
     ok champion_is('pa/m'), 'a is the champion again';
+    ok champion_is('pa/m', $other), 'on every node';
     is_deeply [ assigned() ], \@before, 'and everybody has what he had';
     refused($gw->api(POST => "$group/rollback"), 409, undef,
             qr/no promotion/, 'only once');
@@ -209,6 +218,116 @@ subtest 'audit' => sub {
        'the trail stays';
 };
 
+# members that a group cannot have; what was there stays
+
+subtest 'roles' => sub {
+    is $gw->api(POST => '/api/v1/model-groups', { name => 'roles' })->{status},
+       201, 'group';
+
+    my $path = '/api/v1/model-groups/roles/models';
+    my $member = sub {
+        my ($id, $role, $share) = @_;
+        return { model_id => $id, role => $role,
+                 defined $share ? (traffic_percentage => $share) : () };
+    };
+
+    is $gw->api(POST => $path, [ $member->('pa/m', 'champion', 100),
+        $member->('pb/m', 'fallback') ])->{status}, 200, 'members';
+
+    for (
+        [ 'two champions', 'role', qr/2 champions/,
+          [ 'pa/m', 'champion', 50 ], [ 'pb/m', 'champion', 50 ] ],
+        [ 'no champion', 'role', qr/0 champions/,
+          [ 'pa/m', 'challenger', 100 ] ],
+        [ 'less than 100', 'traffic_percentage', qr/"99.99"/,
+          [ 'pa/m', 'champion', 99.98 ], [ 'pb/m', 'challenger', 0.01 ] ],
+        [ 'more than 100', 'traffic_percentage', qr/"100.01"/,
+          [ 'pa/m', 'champion', 100 ], [ 'pb/m', 'challenger', 0.01 ] ],
+        [ 'a model twice', 'model_id', qr/"pa\/m" is given twice/,
+          [ 'pa/m', 'champion', 100 ], [ 'pa/m', 'fallback' ] ],
+        [ 'a shadow with a share', 'traffic_percentage', qr/shadow/,
+          [ 'pa/m', 'champion', 90 ], [ 'pb/m', 'shadow', 10 ] ],
+        [ 'a fallback with a share', 'traffic_percentage', qr/fallback/,
+          [ 'pa/m', 'champion', 90 ], [ 'pb/m', 'fallback', 10 ] ],
+        [ 'a challenger without one', 'traffic_percentage', qr/missing/,
+          [ 'pa/m', 'champion', 100 ], [ 'pb/m', 'challenger' ] ],
+        [ 'no such role', 'role', qr/"king"/, [ 'pa/m', 'king', 100 ] ],
+        [ 'nobody', 'models', qr/0 models/ ],
+        [ 'seventeen', 'models', qr/17 models/, map { [ "pa/$_", 'shadow' ] }
+          1 .. 17 ],
+    ) {
+        my ($name, $param, $words, @members) = @$_;
+        refused($gw->api(POST => $path, [ map { $member->(@$_) } @members ]),
+                400, $param, $words, $name);
+    }
+
+    is_deeply [ map { $_->{role} } @{ $gw->api(GET =>
+        '/api/v1/model-groups/roles')->{json}{models} } ],
+        [ 'champion', 'fallback' ], 'nothing of it was stored';
+};
+
+
+subtest 'sixteen variants by weight' => sub {
+    for (1 .. 15) {
+        is $gw->api(POST => '/api/v1/models', { id => "pa/v$_",
+            name => "v$_", type => 'chat' })->{status}, 201, "v$_";
+    }
+
+    my $path = '/api/v1/model-groups/many';
+    is $gw->api(POST => '/api/v1/model-groups', { name => 'many',
+        strategy => 'weighted' })->{status}, 201, 'group';
+
+    my $r = $gw->api(POST => "$path/models", [
+        { model_id => 'pa/m', role => 'champion', traffic_percentage => 25 },
+        map { { model_id => "pa/v$_", role => 'challenger',
+                traffic_percentage => 5 } } 1 .. 15 ]);
+    is $r->{status}, 200, 'as many as a group takes' or diag $r->{body};
+
+    my %seen;
+    ok wait_until(sub {
+        $seen{ $_->{headers}{'x-model-variant'} // '' }++
+            for Wire::many($gw->port, [ map { [ POST =>
+                '/open/v1/chat/completions', { 'X-Session-Id' => rand },
+                { model => 'many' } ] } 1 .. 100 ], 8);
+        delete $seen{''};
+        keys %seen == 16;
+    }, 20), 'each gets requests' or diag join ' ', sort keys %seen;
+
+    is_deeply [ map { $_->[0] } $gw->sql("select distinct
+        (select sum(upper(b) - lower(b)) from unnest(m.buckets) b)
+        from model.model_group_memberships m join model.model_groups g
+        on g.id = m.group_id where g.name = 'many'
+        and role = 'challenger'") ], [ 500 ], 'the same number of buckets';
+};
+
+
+subtest 'drafts and archives are not served' => sub {
+    my $path = '/api/v1/model-groups/hidden';
+    my $served = sub {
+        return $gw->fetch('POST', '/open/v1/chat/completions', {},
+                          { model => 'hidden' })->{status};
+    };
+
+    is $gw->api(POST => '/api/v1/model-groups', { name => 'hidden',
+        status => 'draft' })->{status}, 201, 'a draft';
+    is $gw->api(POST => "$path/models", [ { model_id => 'pa/m',
+        role => 'champion', traffic_percentage => 100 } ])->{status}, 200,
+        'with a member';
+    is $served->(), 404, 'is unknown to clients';
+
+    is $gw->api(PATCH => $path, { status => 'active' })->{status}, 200,
+       'active';
+    ok wait_until(sub { $served->() == 200 }, 10), 'and served';
+    is $gw->api(PATCH => $path, { status => 'archived' })->{status}, 200,
+       'archived';
+    ok wait_until(sub { $served->() == 404 }, 10), 'and gone';
+    refused($gw->api(PATCH => $path, { status => 'active' }), 409, 'status',
+            qr/archived cannot become "active"/, 'it begins as a draft');
+    is $gw->api(PATCH => $path, { status => 'draft' })->{status}, 200,
+       'which it may';
+};
+
+$other->quit;
 $_->stop for @up;
 
 done_testing;

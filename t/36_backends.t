@@ -43,12 +43,7 @@ $gw->start->wait_ready;
 
 # a provider with one model, and a group of its name that serves it
 
-sub made {
-    my ($path, $data) = @_;
-
-    my $r = $gw->api(POST => "/api/v1/$path", $data);
-    BAIL_OUT("$path: $r->{status} $r->{body}") if $r->{status} > 201;
-}
+sub made { return $gw->made(@_); }
 
 sub provider {
     my ($id, $protocol, %more) = @_;
@@ -62,10 +57,7 @@ sub provider {
 sub group {
     my ($name, @members) = @_;
 
-    made('model-groups', { name => $name });
-    made("model-groups/$name/models",
-         [ map { { model_id => "$_->[0]/m", role => $_->[1],
-                   traffic_percentage => $_->[2] } } @members ]);
+    $gw->group($name, {}, map { [ "$_->[0]/m", @$_[1, 2] ] } @members);
 }
 
 provider('bearer', 'openai', api_key => 'sk-bearer');

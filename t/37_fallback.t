@@ -107,20 +107,12 @@ $gw->allow(qr/Connection refused|timed out|prematurely closed/);
 $gw->start->wait_ready;
 
 
-sub made {
-    my ($path, $data) = @_;
-
-    my $r = $gw->api(POST => "/api/v1/$path", $data);
-    BAIL_OUT("$path: $r->{status} $r->{body}") if $r->{status} > 201;
-}
+sub made { return $gw->made(@_); }
 
 sub group {
     my ($name, @members) = @_;
 
-    made('model-groups', { name => $name });
-    made("model-groups/$name/models",
-         [ map { { model_id => $_->[0], role => $_->[1],
-                   traffic_percentage => $_->[2] } } @members ]);
+    $gw->group($name, {}, @members);
 }
 
 for my $name (qw(a b c d)) {

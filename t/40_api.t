@@ -272,7 +272,7 @@ subtest 'groups' => sub {
     my $r = $gw->api(POST => '/api/v1/model-groups', {
         name => 'team/chat', description => "two\nlines",
         strategy => 'champion_challenger',
-        traffic_config => { sticky => 'user' },
+        traffic_config => { shadow => { percentage => 10 } },
     });
     is $r->{status}, 201, 'made' or diag $r->{body};
     is $r->{headers}{location}, '/api/v1/model-groups/team/chat', 'Location';
@@ -282,7 +282,8 @@ subtest 'groups' => sub {
         || quote_ident(:'t')) is not null", t => $r->{json}{inference_table}),
        't', 'which is there';
     is_deeply $r->{json}{models}, [], 'no members';
-    is_deeply $r->{json}{traffic_config}, { sticky => 'user' }, 'config';
+    is_deeply $r->{json}{traffic_config}, { shadow => { percentage => 10 } },
+        'config';
     is $r->{json}{promotion_rules}, undef, 'none';
     like $r->{json}{created_at}, $TIME, 'time';
     is $r->{headers}{etag}, qq("$r->{json}{version}"), 'ETag is the version';
@@ -357,7 +358,8 @@ subtest 'groups' => sub {
     is $r->{status}, 200, 'changed';
     is $r->{json}{description}, undef, 'null takes away';
     is $r->{json}{status}, 'paused', 'status';
-    is_deeply $r->{json}{traffic_config}, { sticky => 'user' }, 'rest stays';
+    is_deeply $r->{json}{traffic_config}, { shadow => { percentage => 10 } },
+        'rest stays';
 
     my $etag = $r->{headers}{etag};
     my %auth = (Authorization => 'Bearer ' . $gw->token('admin'));

@@ -187,7 +187,7 @@ subtest 'content types, sizes, bodies where none belongs' => sub {
 
     for ([ GET => '/api/v1/model-groups' ], [ GET => '/api/v1/jobs' ],
          [ DELETE => '/api/v1/model-groups/none' ],
-         [ POST => '/api/v1/providers/own/validate-models' ],
+         [ POST => '/api/v1/model-groups/g/retain' ],
          [ POST => '/api/v1/models/refresh' ], [ GET => '/health' ])
     {
         clean(raw(@$_, '{}'), 400, "@$_ takes no body");
@@ -215,7 +215,13 @@ subtest 'hostile strings in each text' => sub {
         [ POST => '/api/v1/model-groups',
           sub { { name => $_[1], description => $_[0] } } ],
         [ POST => '/api/v1/model-groups',
+          sub { { name => $_[1], promotion_rules => { $_[0] => $_[0] } } } ],
+        [ POST => '/api/v1/model-groups',
           sub { { name => $_[1], traffic_config => { $_[0] => $_[0] } } } ],
+        [ POST => '/api/v1/model-groups',
+          sub { { name => $_[1], traffic_config => { canary => {
+                  model_id => $_[0] }, records => { redact => [ $_[0] ] } } }
+                } ],
         [ POST => '/api/v1/model-groups', sub { { name => $_[1],
           strategy => $_[0] } } ],
         [ POST => '/api/v1/model-groups', sub { { $_[0] => 1 } } ],

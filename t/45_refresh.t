@@ -676,6 +676,13 @@ subtest 'several nodes' => sub {
 subtest 'a private address' => sub {
     my $one = Gateway->new(catalog => $up->url . '/api.json', redis => 0,
                            allow_private => 'off');
+
+    # what others have begun may still be on its way
+
+    ok wait_until(sub {
+        $gw->sql_value("select count(*) from model.jobs
+                        where state in ('pending', 'in_progress')") == 0
+    }), 'no job is under way';
     $up->forget;
     $one->start;
 

@@ -285,7 +285,8 @@ subtest 'search' => sub {
 subtest 'what makes no sense' => sub {
     my %wrong = (
         provider => ['', 'x' x 300], family => ['', 'x' x 300],
-        modality => ['', 'x' x 300],
+        modality => ['', 'x' x 300, 'smell', 'Image', 'text->smell',
+                     'text++image', 'text,image'],
         status => ['', 'gamma', 'Beta'], type => ['', 'llm'],
         open_weights => ['', '1', 'yes', 'TRUE'],
         available => ['', 'maybe', '0'],
@@ -660,6 +661,27 @@ subtest 'HEAD and methods' => sub {
         is $put->{status}, 405, 'PUT';
         like $put->{headers}{allow}, qr/^GET, HEAD/, 'Allow';
     }
+};
+
+
+subtest 'a catalog that is too large for one document' => sub {
+    $gw->sql("insert into model.models_metadata (id, provider_id,
+        provider_model_id, name, model_type, details, source)
+        select 'openai/large-' || n, 'openai', 'large-' || n, 'Large', 'chat',
+            d, 'manual'
+        from (select jsonb_object_agg('k' || k, repeat(md5(k::text), 1000)) d
+              from generate_series(1, 30) k) x, generate_series(1, 150) n");
+
+    ok wait_until(sub {
+        get('/api/v1/models/openai/large-150')->{status} == 200;
+    }), 'it is served';
+
+    my $r = get('/api.json');
+    is $r->{status}, 503, 'but not as a whole';
+    like $r->{json}{error}{message}, qr/too large.*\/api\/v1\/models/,
+         'the error says what to do';
+    is get('/api/v1/models?search=large-150')->{json}{pagination}{total}, 1,
+       'pages are answered';
 };
 
 

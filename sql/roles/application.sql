@@ -14,31 +14,43 @@ grant usage on schema model to :"role";
 grant select, insert, update, delete on
     model.providers, model.provider_credentials, model.models_metadata,
     model.model_sources, model.model_benchmarks,
-    model.model_groups, model.model_group_memberships, model.jobs,
+    model.model_groups, model.model_group_memberships,
+    model.model_group_canaries, model.jobs,
     model.ai_model_validation_progress, model.ai_model_validation_results
 to :"role";
+
+grant usage on sequence model.event_ids to :"role";
 
 -- the audit trail grows; the gateway cannot rewrite it
 
 grant select, insert on
-    model.model_group_events, model.inference_unassigned
+    model.model_group_events, model.inference_unassigned,
+    model.price_versions
 to :"role";
 
 -- what syncs have done is kept for a while
 
 grant select, insert, delete on model.models_refresh_history to :"role";
 
-grant select, insert, update on model.api_tokens to :"role";
+grant select, insert, update on
+    model.api_tokens, model.inference_feedback
+to :"role";
+
 grant select, update on model.catalog_generation to :"role";
 grant select on
-    model.organisations, model.schema_migrations, model.inference_columns
+    model.organisations, model.schema_migrations, model.inference_columns,
+    model.inference_archives, model.inference_sources
 to :"role";
 
 -- tables of groups are made by these, as the owner of the schema
 
 grant execute on function
     model.provision_inference_table(uuid),
-    model.ensure_inference_partitions(uuid)
+    model.ensure_inference_partitions(uuid),
+    model.detach_inference_days(uuid),
+    model.attach_inference_days(uuid),
+    model.retention_due(),
+    model.drop_inference_day(uuid, text, bigint, text, bigint, text, text)
 to :"role";
 
 select format('grant select, insert on model.%I to %I', inference_table,

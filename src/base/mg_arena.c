@@ -5,8 +5,8 @@
  *
  * Small allocations are cut off the current chunk; a large one gets a chunk
  * of its own, which is linked behind the current one so that the rest of the
- * current one stays in use.  The cap counts what was taken from malloc(),
- * headers included.
+ * current one stays in use.  The cap counts what chunks take, headers
+ * included.
  *
  * Touches nothing but its own memory.
  */
@@ -16,6 +16,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#include "base/mg_block.h"
 
 
 #define MG_ARENA_ALIGN        16
@@ -38,7 +40,7 @@ struct mg_arena_s {
     mg_arena_chunk_t  *current;
     mg_arena_chunk_t  *first;
     size_t             cap;
-    size_t             held;      /* bytes taken from malloc() */
+    size_t             held;      /* bytes of all chunks */
     size_t             used;      /* bytes handed out */
     size_t             grow;      /* size of the next chunk */
 };
@@ -76,7 +78,7 @@ mg_arena_destroy(mg_arena_t *a)
 
     for (c = a->current; c != NULL; c = next) {
         next = c->next;
-        free(c);
+        mg_block_free(c);
     }
 
     free(a);
@@ -92,7 +94,7 @@ mg_arena_reset(mg_arena_t *a)
         next = c->next;
 
         if (c != a->first) {
-            free(c);
+            mg_block_free(c);
         }
     }
 
@@ -274,7 +276,7 @@ mg_arena_chunk(mg_arena_t *a, size_t size)
         return NULL;
     }
 
-    c = malloc(sizeof(mg_arena_chunk_t) + size);
+    c = mg_block_alloc(sizeof(mg_arena_chunk_t) + size);
 
     if (c == NULL) {
         return NULL;

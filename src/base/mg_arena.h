@@ -1,7 +1,7 @@
 /*
  * mg_arena.h: memory that is freed all at once.
  *
- * A list of malloc()ed chunks, each twice the last up to 1 MiB; an
+ * A list of chunks (mg_block.h), each twice the last up to 1 MiB; an
  * allocation larger than a quarter of the chunk gets a chunk of its own.  A
  * cap on the total makes hostile input fail with NULL instead of eating the
  * machine.  One job, one call or one parsed document owns one arena.

@@ -12,7 +12,8 @@
 
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
+
+#include "base/mg_block.h"
 
 
 #define MG_BUF_FIRST  ((size_t) 256)
@@ -30,7 +31,7 @@ mg_buf_init(mg_buf_t *b, size_t cap)
 void
 mg_buf_free(mg_buf_t *b)
 {
-    free(b->data);
+    mg_block_free(b->data);
     mg_buf_init(b, b->cap);
 }
 
@@ -66,7 +67,7 @@ mg_buf_reserve(mg_buf_t *b, size_t n)
         size = cap;
     }
 
-    p = realloc(b->data, size + 1);
+    p = mg_block_resize(b->data, size + 1);
 
     if (p == NULL) {
         b->failed = 1;
@@ -153,21 +154,4 @@ mg_buf_printf(mg_buf_t *b, const char *fmt, ...)
     va_end(args);
 
     b->len += (size_t) n;
-}
-
-
-char *
-mg_buf_detach(mg_buf_t *b, size_t *len)
-{
-    char  *data;
-
-    data = b->data;
-
-    if (len != NULL) {
-        *len = b->len;
-    }
-
-    mg_buf_init(b, b->cap);
-
-    return data;
 }

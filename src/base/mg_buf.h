@@ -2,8 +2,8 @@
  * mg_buf.h: a growing byte buffer with a cap and a sticky failure.
  *
  * Writers append without looking; who needs the bytes checks b->failed
- * once at the end.  Memory is malloc()ed and belongs to the mg_buf_t until
- * mg_buf_free() or until mg_buf_detach() hands it over.
+ * once at the end.  Memory is a block (mg_block.h) and belongs to the
+ * mg_buf_t until mg_buf_free().
  *
  * One thread at a time; never blocks.
  */
@@ -35,9 +35,6 @@ void mg_buf_z(mg_buf_t *b, const char *z);
 void mg_buf_char(mg_buf_t *b, char c);
 void mg_buf_printf(mg_buf_t *b, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
-
-/* The bytes change hands: caller free()s; the buffer is empty afterwards. */
-char *mg_buf_detach(mg_buf_t *b, size_t *len);
 
 
 static inline mg_str_t

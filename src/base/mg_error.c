@@ -58,7 +58,11 @@ static const mg_error_row_t  mg_error_rows[] = {
     [MG_E_TIMEOUT] =
         { 504, "upstream_error", "timeout" },
     [MG_E_CANCELLED] =
-        { 503, "server_error", "cancelled" }
+        { 503, "server_error", "cancelled" },
+    [MG_E_UPGRADE] =
+        { 426, "invalid_request_error", "upgrade_required" },
+    [MG_E_LIMITED] =
+        { 429, "rate_limit_error", "too_many_connections" }
 };
 
 

@@ -38,7 +38,9 @@ typedef enum {
     MG_E_UPSTREAM,          /* 502: a provider or source misbehaved */
     MG_E_UNAVAILABLE,       /* 503: database or queue; try again */
     MG_E_TIMEOUT,           /* 504 */
-    MG_E_CANCELLED          /* the work was asked to stop; 503 to a client */
+    MG_E_CANCELLED,         /* the work was asked to stop; 503 to a client */
+    MG_E_UPGRADE,           /* 426: this is spoken over WebSocket */
+    MG_E_LIMITED            /* 429: one client, too much at once */
 } mg_error_kind_e;
 
 

@@ -124,6 +124,48 @@ mg_sha256(mg_str_t data, uint8_t out[32])
 }
 
 
+mg_sha256_t *
+mg_sha256_begin(void)
+{
+    EVP_MD_CTX  *ctx;
+
+    ctx = EVP_MD_CTX_new();
+
+    if (ctx && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) != 1) {
+        EVP_MD_CTX_free(ctx);
+        ctx = NULL;
+    }
+
+    return (mg_sha256_t *) ctx;
+}
+
+
+void
+mg_sha256_add(mg_sha256_t *h, mg_str_t data)
+{
+    if (data.len && EVP_DigestUpdate((EVP_MD_CTX *) h, data.data, data.len)
+                    != 1)
+    {
+        abort();
+    }
+}
+
+
+void
+mg_sha256_end(mg_sha256_t *h, uint8_t out[32])
+{
+    if (h == NULL) {
+        return;
+    }
+
+    if (out && EVP_DigestFinal_ex((EVP_MD_CTX *) h, out, NULL) != 1) {
+        abort();
+    }
+
+    EVP_MD_CTX_free((EVP_MD_CTX *) h);
+}
+
+
 /*
  * Four bytes, the first one lowest, become eight: a half in each, and then
  * its character.

@@ -31,6 +31,16 @@ uint64_t mg_sum64(const void *data, size_t len);
 /* 32 bytes into out. */
 void mg_sha256(mg_str_t data, uint8_t out[32]);
 
+/*
+ * The same of bytes that come in pieces.  NULL when out of memory; end()
+ * frees it in every case, out may be NULL.
+ */
+typedef struct mg_sha256_s  mg_sha256_t;
+
+mg_sha256_t *mg_sha256_begin(void);
+void mg_sha256_add(mg_sha256_t *h, mg_str_t data);
+void mg_sha256_end(mg_sha256_t *h, uint8_t out[32]);
+
 /* Lower-case hex of n bytes, 2 n characters and a NUL into out. */
 void mg_hex(const uint8_t *data, size_t n, char *out);
 

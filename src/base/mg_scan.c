@@ -5,8 +5,8 @@
  * what it can of the piece, sets the next state and returns where it
  * stopped, or NULL after mg_scan_fail().  Whatever must survive the cut
  * between two pieces lies in mg_scan_t.  Of strings only three kinds
- * are kept (top-level keys, and the values of model and user); all others are
- * just checked.
+ * are kept (top-level keys and those of "metadata", the value of model, and
+ * those that name a client or its session); all others are just checked.
  *
  * Called in the event loop for each piece of a body; writes only into the
  * caller's mg_scan_t.
@@ -39,6 +39,7 @@ static const char *mg_scan_number(mg_scan_t *s, const char *p,
 static const char *mg_scan_open(mg_scan_t *s, const char *p, int object);
 static const char *mg_scan_close(mg_scan_t *s, const char *p, int object);
 static const char *mg_scan_member(mg_scan_t *s, const char *p);
+static void mg_scan_options(mg_scan_t *s, const char *p);
 static int mg_scan_error(mg_scan_t *s, mg_error_t *e);
 
 
@@ -167,7 +168,9 @@ static const uint8_t
 void
 mg_scan_init(mg_scan_t *s)
 {
-    memset(s, 0, sizeof(mg_scan_t));
+    memset(s, 0, offsetof(mg_scan_t, model));
+    s->named = 1;
+    s->user = "";
 }
 
 
@@ -207,6 +210,8 @@ mg_scan_feed(mg_scan_t *s, const char *data, size_t len, mg_error_t *e)
 int
 mg_scan_finish(mg_scan_t *s, mg_error_t *e)
 {
+    uint32_t  i;
+
     if (s->failed) {
         return mg_scan_error(s, e);
     }
@@ -215,6 +220,14 @@ mg_scan_finish(mg_scan_t *s, mg_error_t *e)
         mg_scan_fail(s, NULL, NULL,
                      "it ends before the object is complete; send all of it");
         return mg_scan_error(s, e);
+    }
+
+    for (i = 0; i < MG_SCAN_BY_N; i++) {
+        if (s->user_lens[i] != 0) {
+            s->user = s->users[i];
+            s->user_len = s->user_lens[i];
+            break;
+        }
     }
 
     return s->has_model ? MG_OK : MG_DECLINED;
@@ -283,7 +296,8 @@ mg_scan_key(mg_scan_t *s, const char *p, const char *end)
     s->after = MG_SCAN_COLON;
     s->state = MG_SCAN_STRING;
 
-    if (s->depth == 1) {
+    if (s->depth <= s->named) {
+        s->named = s->depth;
         s->want = MG_SCAN_NAME;
         s->key_len = 0;
         s->key_long = 0;
@@ -534,7 +548,7 @@ mg_scan_close(mg_scan_t *s, const char *p, int object)
 }
 
 
-/* A value of one of the three members begins at p. */
+/* A value of a member that is known begins at p. */
 
 static const char *
 mg_scan_member(mg_scan_t *s, const char *p)
@@ -555,20 +569,50 @@ mg_scan_member(mg_scan_t *s, const char *p)
         s->value_start = s->offset + (uint64_t) (p + 1 - s->piece);
         break;
 
-    case MG_SCAN_USER:
-        s->user_len = 0;
-        s->user_bad = 0;
-        s->want = (*p == '"') ? MG_SCAN_USER : MG_SCAN_SKIP;
-        break;
-
-    default:
+    case MG_SCAN_STREAM:
 
         /* whatever begins with t is true, or an error a few bytes on */
 
         s->stream = (*p == 't');
+        break;
+
+    case MG_SCAN_METADATA:
+        s->user_lens[MG_SCAN_BY_METADATA] = 0;
+        s->named = (*p == '{') ? 2 : 1;
+        s->within = MG_SCAN_METADATA;
+        break;
+
+    case MG_SCAN_OPTIONS:
+        mg_scan_options(s, p);
+        break;
+
+    case MG_SCAN_USAGE:
+        s->usage_asked = 1;
+        break;
+
+    default: /* MG_SCAN_USER + MG_SCAN_BY_... */
+        s->user_lens[member - MG_SCAN_USER] = 0;
+        s->user_bad = 0;
+        s->want = (*p == '"') ? member : MG_SCAN_SKIP;
     }
 
     return p;
+}
+
+
+/* Of two members, or of one that no server understands, none is touched. */
+
+static void
+mg_scan_options(mg_scan_t *s, const char *p)
+{
+    if (s->options_at != 0 || (*p != '{' && *p != 'n')) {
+        s->usage_asked = 1;
+    }
+
+    s->options_null = (*p == 'n');
+    s->options_at = s->offset + (uint64_t) (p - s->piece) + (*p == '{');
+    s->named = (*p == '{') ? 2 : 1;
+    s->within = MG_SCAN_OPTIONS;
 }
 
 

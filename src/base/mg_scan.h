@@ -13,7 +13,10 @@
  * most MG_SCAN_MODEL_MAX decoded bytes, escapes in it are decoded; NUL and
  * half a surrogate pair are refused in it.  Nested "model" members are
  * somebody else's.  Also noted, when they stand at the top level: "stream":
- * true and "user" as a string (the last one counts).
+ * true, and what names a client or its session, if it is a string of at most
+ * MG_SCAN_USER_MAX decoded bytes: "user", "user_id" of the object "metadata",
+ * "prompt_cache_key", "session_id".  Of two members of one name the last one
+ * counts.  And where "include_usage" of "stream_options" could be put.
  *
  * Stricter than yajl in two ways, lest an upstream reads another document:
  * UTF-8 is RFC 3629's (yajl takes overlong forms and surrogates), and white
@@ -29,20 +32,35 @@
 
 
 #define MG_SCAN_MODEL_MAX   256
-#define MG_SCAN_USER_MAX    256
+#define MG_SCAN_USER_MAX    512
 #define MG_SCAN_DEPTH_MAX   128
+
+
+/* Names of a client or its session, in the order in which they count. */
+enum {
+    MG_SCAN_BY_USER = 0,
+    MG_SCAN_BY_METADATA,
+    MG_SCAN_BY_CACHE_KEY,
+    MG_SCAN_BY_SESSION,
+    MG_SCAN_BY_N
+};
 
 
 typedef struct {
     /* results, valid after mg_scan_finish() returned MG_OK */
-    char       model[MG_SCAN_MODEL_MAX];
-    size_t     model_len;
-    uint64_t   value_start;     /* offset of the byte after the quote ... */
-    uint64_t   value_end;       /* ... and of the closing quote */
-    char       user[MG_SCAN_USER_MAX];
-    size_t     user_len;        /* 0: absent, no string or too long */
-    unsigned   has_model:1;
-    unsigned   stream:1;
+    size_t       model_len;
+    uint64_t     value_start;   /* offset of the byte after the quote ... */
+    uint64_t     value_end;     /* ... and of the closing quote */
+    const char  *user;          /* the first of users[] that there is */
+    size_t       user_len;      /* 0: there is none */
+    unsigned     has_model:1;
+    unsigned     stream:1;
+    uint64_t     options_at;    /* of "stream_options": behind its brace, or
+                                   of its null; 0: it is not there */
+    unsigned     options_null:1;
+    unsigned     options_some:1;  /* it has members */
+    unsigned     usage_asked:1;   /* "include_usage" among them, or it is not
+                                     what it should be */
 
     /* private */
     uint64_t     offset;        /* of the first byte of this piece */
@@ -50,6 +68,8 @@ typedef struct {
     uint32_t     state;
     uint32_t     after;         /* state after the current string */
     uint32_t     depth;
+    uint32_t     named;         /* keys of objects down to here are read */
+    uint32_t     within;        /* the member whose keys are read */
     uint64_t     stack[MG_SCAN_DEPTH_MAX / 64];   /* 1: object, 0: array */
     uint32_t     want;          /* what the current string is for */
     uint32_t     member;        /* which member the next value is of */
@@ -71,6 +91,12 @@ typedef struct {
     uint64_t     error_offset;
     const char  *error_text;
     const char  *error_param;
+
+    size_t       user_lens[MG_SCAN_BY_N];
+
+    /* not initialized: as long as the lengths say */
+    char         model[MG_SCAN_MODEL_MAX];
+    char         users[MG_SCAN_BY_N][MG_SCAN_USER_MAX];
 } mg_scan_t;
 
 

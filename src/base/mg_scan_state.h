@@ -43,10 +43,13 @@ enum {
 
 enum {
     MG_SCAN_SKIP = 0,
-    MG_SCAN_NAME,           /* a top-level key */
+    MG_SCAN_NAME,           /* a key that may be known */
     MG_SCAN_MODEL,
-    MG_SCAN_USER,
-    MG_SCAN_STREAM          /* a member only, never a string's use */
+    MG_SCAN_STREAM,         /* members only, never a string's use */
+    MG_SCAN_METADATA,
+    MG_SCAN_OPTIONS,
+    MG_SCAN_USAGE,
+    MG_SCAN_USER            /* and MG_SCAN_BY_... */
 };
 
 

@@ -3,8 +3,9 @@
  *
  * Runs of plain ASCII are found 16 bytes at a time, UTF-8 sequences that lie
  * whole in the piece are stepped over, and only what a piece cuts goes byte
- * by byte.  Decoded bytes are kept for top-level keys and for the values of
- * model and user; of all other strings nothing but the syntax counts.
+ * by byte.  Decoded bytes are kept for keys that may be known and for the
+ * values of model and of what names a client; of all other strings nothing
+ * but the syntax counts.
  *
  * Called by mg_scan.c; writes only into the caller's mg_scan_t.
  */
@@ -21,6 +22,13 @@ static const char *mg_scan_name(mg_scan_t *s, const char *p);
 static const char *mg_scan_unit(mg_scan_t *s, const char *p);
 static int mg_scan_keep(mg_scan_t *s, const char *data, size_t len);
 static int mg_scan_half(mg_scan_t *s);
+
+
+/* Bit n: a key that is known has n bytes. */
+
+#define MG_SCAN_LENGTHS                                                       \
+    (1u << 4 | 1u << 5 | 1u << 6 | 1u << 7 | 1u << 8 | 1u << 10 | 1u << 13    \
+     | 1u << 14 | 1u << 16)
 
 
 /* What a letter after a backslash stands for; 0: it may not stand there. */
@@ -329,9 +337,9 @@ mg_scan_quote(mg_scan_t *s, const char *p)
         s->has_model = 1;
         break;
 
-    default:
+    default: /* MG_SCAN_USER + MG_SCAN_BY_... */
         if (s->user_bad) {
-            s->user_len = 0;
+            s->user_lens[s->want - MG_SCAN_USER] = 0;
         }
     }
 
@@ -339,30 +347,50 @@ mg_scan_quote(mg_scan_t *s, const char *p)
 }
 
 
-/* A top-level key is complete. */
+/* A key is complete: of the document, or of a member that is looked into. */
 
 static const char *
 mg_scan_name(mg_scan_t *s, const char *p)
 {
-    size_t  i;
+    size_t    i;
+    uint32_t  within;
 
     static const struct {
         mg_str_t  name;
+        uint32_t  within;
         uint32_t  member;
     } members[] = {
-        { { "model", 5 }, MG_SCAN_MODEL },
-        { { "stream", 6 }, MG_SCAN_STREAM },
-        { { "user", 4 }, MG_SCAN_USER }
+        { { "model", 5 }, MG_SCAN_SKIP, MG_SCAN_MODEL },
+        { { "stream", 6 }, MG_SCAN_SKIP, MG_SCAN_STREAM },
+        { { "user", 4 }, MG_SCAN_SKIP, MG_SCAN_USER + MG_SCAN_BY_USER },
+        { { "metadata", 8 }, MG_SCAN_SKIP, MG_SCAN_METADATA },
+        { { "user_id", 7 }, MG_SCAN_METADATA,
+          MG_SCAN_USER + MG_SCAN_BY_METADATA },
+        { { "prompt_cache_key", 16 }, MG_SCAN_SKIP,
+          MG_SCAN_USER + MG_SCAN_BY_CACHE_KEY },
+        { { "session_id", 10 }, MG_SCAN_SKIP,
+          MG_SCAN_USER + MG_SCAN_BY_SESSION },
+        { { "stream_options", 14 }, MG_SCAN_SKIP, MG_SCAN_OPTIONS },
+        { { "include_usage", 13 }, MG_SCAN_OPTIONS, MG_SCAN_USAGE }
     };
+
+    within = MG_SCAN_SKIP;
+
+    if (s->depth != 1) {
+        within = s->within;
+        s->options_some |= (within == MG_SCAN_OPTIONS);
+    }
 
     s->member = MG_SCAN_SKIP;
 
-    if (s->key_long) {
+    if (s->key_long || !(MG_SCAN_LENGTHS >> s->key_len & 1)) {
         return p + 1;
     }
 
     for (i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
-        if (mg_str_eq(members[i].name, mg_str_n(s->key, s->key_len))) {
+        if (members[i].within == within
+            && mg_str_eq(members[i].name, mg_str_n(s->key, s->key_len)))
+        {
             s->member = members[i].member;
             break;
         }
@@ -433,6 +461,8 @@ mg_scan_unit(mg_scan_t *s, const char *p)
 static int
 mg_scan_keep(mg_scan_t *s, const char *data, size_t len)
 {
+    size_t  *have;
+
     if (s->surrogate && mg_scan_half(s) != MG_OK) {
         return MG_ERROR;
     }
@@ -466,14 +496,16 @@ mg_scan_keep(mg_scan_t *s, const char *data, size_t len)
         s->model_len += len;
         return MG_OK;
 
-    default:
-        if (s->user_bad || len > sizeof(s->user) - s->user_len) {
+    default: /* MG_SCAN_USER + MG_SCAN_BY_... */
+        have = &s->user_lens[s->want - MG_SCAN_USER];
+
+        if (s->user_bad || len > MG_SCAN_USER_MAX - *have) {
             s->user_bad = 1;
             return MG_OK;
         }
 
-        memcpy(s->user + s->user_len, data, len);
-        s->user_len += len;
+        memcpy(s->users[s->want - MG_SCAN_USER] + *have, data, len);
+        *have += len;
         return MG_OK;
     }
 }

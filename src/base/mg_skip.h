@@ -1,5 +1,6 @@
 /*
- * mg_skip.h: passes over the inside of JSON strings, 16 bytes at a time.
+ * mg_skip.h: passes over JSON: the inside of strings, 16 bytes at a time, and
+ * whole values.
  *
  * Most bytes of a chat are text in strings.  With SSE2 one comparison looks
  * at 16 of them; where there is none, and for the last bytes of a piece, a
@@ -14,6 +15,10 @@
 #if defined(__SSE2__)
 #include <emmintrin.h>
 #endif
+
+
+/* Brackets within brackets that mg_skip_value() follows. */
+#define MG_SKIP_DEPTH   64
 
 
 /*
@@ -70,6 +75,19 @@ mg_skip_string(const char *p, const char *end, int strict)
 
     return p;
 }
+
+
+/*
+ * Behind the closing quote of the string at p; NULL: there is none, or p is
+ * not at its first quote.
+ */
+const char *mg_skip_quoted(const char *p, const char *end);
+
+/*
+ * Behind the value at p; NULL: it does not end, is none, or is nested deeper
+ * than MG_SKIP_DEPTH.  A number or a literal also ends at end.
+ */
+const char *mg_skip_value(const char *p, const char *end);
 
 
 #endif /* MG_SKIP_H */

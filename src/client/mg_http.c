@@ -32,6 +32,7 @@ struct mg_http_s {
     mg_transfer_t  *free;
     unsigned        concurrency;
     unsigned        active;
+    int             poll_ms;
     unsigned        private_used:1;   /* connections that are kept may go to
                                          private addresses */
 };
@@ -82,6 +83,7 @@ mg_http_create(unsigned concurrency, const int *cancel)
 
     h->cancel = cancel;
     h->concurrency = concurrency;
+    h->poll_ms = MG_HTTP_POLL_MS;
     h->slots = calloc(concurrency, sizeof(mg_transfer_t));
     h->multi = curl_multi_init();
 
@@ -308,13 +310,27 @@ mg_http_run(mg_http_t *h, const mg_http_many_t *many, void *ctx,
         }
 
         if (ended == 0) {
-            curl_multi_poll(h->multi, NULL, 0, MG_HTTP_POLL_MS, NULL);
+            curl_multi_poll(h->multi, NULL, 0, h->poll_ms, NULL);
         }
     }
 
     mg_http_cut(h, many, ctx);
 
     return MG_ERROR;
+}
+
+
+void
+mg_http_sleep(mg_http_t *h, unsigned ms)
+{
+    h->poll_ms = (int) ms;
+}
+
+
+void
+mg_http_wake(mg_http_t *h)
+{
+    (void) curl_multi_wakeup(h->multi);
 }
 
 

@@ -20,6 +20,10 @@
 #include "base/mg_error.h"
 
 
+#define MG_HTTP_MORE_MAX   128
+#define MG_HTTP_PEER_MAX   64
+
+
 typedef struct mg_http_s  mg_http_t;
 
 
@@ -34,6 +38,7 @@ typedef struct {
     size_t       body_max;           /* 0: 1 MiB */
     unsigned     allow_private:1;    /* loopback and private addresses */
     unsigned     gzip:1;             /* ask for it; with a sink always asked */
+    unsigned     inference:1;        /* see head below */
     void        *data;               /* the caller's */
 
     /*
@@ -44,18 +49,36 @@ typedef struct {
      */
     int        (*sink)(void *data, const char *bytes, size_t len,
                    mg_error_t *e);
+
+    /*
+     * For an inference: the sink, which it needs, gets the bytes of every
+     * status, as slowly as they come and never compressed, and head() is
+     * called before the first of them.  The rest is for it alone and lives
+     * until the response: more headers, up to MG_HTTP_MORE_MAX; where the
+     * host is ("name:port:address,..."), NULL: the resolver is asked.
+     */
+    void       (*head)(void *data, int status, mg_str_t content_type);
+    mg_str_t    *more;
+    unsigned     n_more;
+    const char  *resolve;
+
+    /* File of certificates to trust, NULL: the system's; for any request. */
+    const char  *trusted;
 } mg_http_request_t;
 
 
 typedef struct {
     int          status;             /* 0: no answer, see error */
+    int          begun;              /* also of an answer that failed later */
     mg_str_t     body;               /* until the callback returns */
     mg_str_t     content_type;       /* also when the body failed later */
     mg_str_t     etag;
     mg_str_t     link;               /* Link header, of pages; one at most */
     mg_str_t     location;           /* of a redirect, as an absolute URL */
+    mg_str_t     request_id;         /* the server's own, in a header */
     int64_t      retry_after_s;      /* -1: not sent; at most a day */
     int64_t      latency_us;
+    char         peer[MG_HTTP_PEER_MAX];     /* address:port; "" none */
 
     /*
      * MG_E_NONE when answered.  UNAVAILABLE: not resolved or connected,
@@ -98,6 +121,13 @@ typedef struct {
 
 int mg_http_run(mg_http_t *h, const mg_http_many_t *many, void *ctx,
     mg_error_t *e);
+
+/*
+ * How long run() may sleep before it looks at next() and at the cancel flag
+ * again, instead of 50 ms; and what makes it look at once, on any thread.
+ */
+void mg_http_sleep(mg_http_t *h, unsigned ms);
+void mg_http_wake(mg_http_t *h);
 
 /* Once a process, before any thread uses the client. */
 int mg_http_global_init(void);

@@ -44,6 +44,7 @@ typedef void (*mg_transfer_header_pt)(mg_transfer_t *t, mg_str_t value);
 static void mg_transfer_content_type(mg_transfer_t *t, mg_str_t value);
 static void mg_transfer_etag(mg_transfer_t *t, mg_str_t value);
 static void mg_transfer_link(mg_transfer_t *t, mg_str_t value);
+static void mg_transfer_request_id(mg_transfer_t *t, mg_str_t value);
 static void mg_transfer_retry_after(mg_transfer_t *t, mg_str_t value);
 static void mg_transfer_retry_after_ms(mg_transfer_t *t, mg_str_t value);
 
@@ -55,6 +56,8 @@ static const struct {
     { mg_str("content-type"), mg_transfer_content_type },
     { mg_str("etag"), mg_transfer_etag },
     { mg_str("link"), mg_transfer_link },
+    { mg_str("x-request-id"), mg_transfer_request_id },
+    { mg_str("request-id"), mg_transfer_request_id },
     { mg_str("retry-after"), mg_transfer_retry_after },
     { mg_str("retry-after-ms"), mg_transfer_retry_after_ms }
 };
@@ -134,12 +137,16 @@ mg_transfer_write(char *data, size_t size, size_t count, void *ctx)
         return 0;
     }
 
-    t->received += len;
-
     status = 0;
     curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
 
-    if (t->req.sink == NULL || status != 200) {
+    if (t->received == 0 && t->req.head) {
+        t->req.head(t->req.data, (int) status, mg_str_z(t->content_type));
+    }
+
+    t->received += len;
+
+    if (t->req.sink == NULL || (status != 200 && !t->req.inference)) {
         mg_buf_add(&t->body, data, len);
         return t->body.failed ? 0 : len;
     }
@@ -176,6 +183,7 @@ mg_transfer_header(char *data, size_t size, size_t count, void *ctx)
         t->content_type[0] = '\0';
         t->etag[0] = '\0';
         t->link[0] = '\0';
+        t->request_id[0] = '\0';
         t->res.retry_after_s = -1;
         return len;
     }
@@ -243,6 +251,13 @@ static void
 mg_transfer_link(mg_transfer_t *t, mg_str_t value)
 {
     mg_transfer_keep(t->link, sizeof(t->link), value);
+}
+
+
+static void
+mg_transfer_request_id(mg_transfer_t *t, mg_str_t value)
+{
+    mg_transfer_keep(t->request_id, sizeof(t->request_id), value);
 }
 
 
@@ -365,32 +380,31 @@ mg_transfer_add_header(mg_transfer_t *t, const char *line)
 
 
 static int
-mg_transfer_set_headers(mg_transfer_t *t)
+mg_transfer_add_headers(mg_transfer_t *t, const mg_str_t *headers,
+    unsigned n, unsigned max)
 {
     int       rc;
     unsigned  i;
     mg_buf_t  line;
 
-    if (t->req.n_headers > MG_TRANSFER_HEADERS_MAX) {
+    if (n > max) {
         return mg_error_set(&t->failure, MG_E_INVALID, "headers",
-                            "%u headers are too many, send at most %u",
-                            t->req.n_headers, MG_TRANSFER_HEADERS_MAX);
+                            "%u headers are too many, send at most %u", n,
+                            max);
     }
 
-    /* curl would wait for a 100 before it sends a body */
+    rc = MG_OK;
 
-    rc = mg_transfer_add_header(t, "Expect:");
-
-    for (i = 0; rc == MG_OK && i < t->req.n_headers; i++) {
-        if (!mg_header_ok(t->req.headers[i])) {
+    for (i = 0; rc == MG_OK && i < n; i++) {
+        if (!mg_header_ok(headers[i])) {
             return mg_error_set(&t->failure, MG_E_INVALID, "headers",
                                 "header %u holds a control character",
                                 i + 1);
         }
 
         mg_buf_init(&line, 0);
-        mg_buf_reserve(&line, t->req.headers[i].len + 1);
-        mg_buf_str(&line, t->req.headers[i]);
+        mg_buf_reserve(&line, headers[i].len + 1);
+        mg_buf_str(&line, headers[i]);
         mg_buf_char(&line, '\0');
 
         rc = line.failed ? MG_ERROR : mg_transfer_add_header(t, line.data);
@@ -400,6 +414,29 @@ mg_transfer_set_headers(mg_transfer_t *t)
         }
 
         mg_buf_free(&line);
+    }
+
+    return rc;
+}
+
+
+static int
+mg_transfer_set_headers(mg_transfer_t *t)
+{
+    int  rc;
+
+    /* curl would wait for a 100 before it sends a body */
+
+    rc = mg_transfer_add_header(t, "Expect:");
+
+    if (rc == MG_OK) {
+        rc = mg_transfer_add_headers(t, t->req.headers, t->req.n_headers,
+                                     MG_TRANSFER_HEADERS_MAX);
+    }
+
+    if (rc == MG_OK) {
+        rc = mg_transfer_add_headers(t, t->req.more, t->req.n_more,
+                                     MG_HTTP_MORE_MAX);
     }
 
     curl_easy_setopt(t->easy, CURLOPT_HTTPHEADER, t->headers);
@@ -494,6 +531,10 @@ mg_transfer_set_limits(mg_transfer_t *t)
                                            : MG_TRANSFER_TIMEOUT_MS));
     curl_easy_setopt(c, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t) t->body_max);
 
+    if (r->inference) {
+        return;
+    }
+
     if (r->sink) {
         curl_easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT,
                          (long) MG_TRANSFER_LOW_SPEED);
@@ -504,6 +545,42 @@ mg_transfer_set_limits(mg_transfer_t *t)
     if (r->sink || r->gzip) {
         curl_easy_setopt(c, CURLOPT_ACCEPT_ENCODING, "gzip");
     }
+}
+
+
+/* What the proxy would do: HTTP/1.1, addresses and certificates as told. */
+
+static int
+mg_transfer_set_inference(mg_transfer_t *t)
+{
+    CURL  *c;
+
+    c = t->easy;
+
+    if (t->req.trusted) {
+        curl_easy_setopt(c, CURLOPT_CAINFO, t->req.trusted);
+        curl_easy_setopt(c, CURLOPT_CAPATH, NULL);
+    }
+
+    if (!t->req.inference) {
+        return MG_OK;
+    }
+
+    curl_easy_setopt(c, CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_1_1);
+
+    if (t->req.resolve == NULL) {
+        return MG_OK;
+    }
+
+    t->resolve = curl_slist_append(NULL, t->req.resolve);
+    if (t->resolve == NULL) {
+        return mg_error_set(&t->failure, MG_E_INTERNAL, NULL,
+                            "out of memory");
+    }
+
+    curl_easy_setopt(c, CURLOPT_RESOLVE, t->resolve);
+
+    return MG_OK;
 }
 
 
@@ -551,6 +628,7 @@ mg_transfer_clear(mg_transfer_t *t)
     t->content_type[0] = '\0';
     t->etag[0] = '\0';
     t->link[0] = '\0';
+    t->request_id[0] = '\0';
     t->text[0] = '\0';
 }
 
@@ -575,6 +653,7 @@ mg_transfer_start(mg_transfer_t *t, const mg_http_request_t *req, int fresh)
     curl_easy_setopt(t->easy, CURLOPT_FRESH_CONNECT, (long) fresh);
 
     if (mg_transfer_set_url(t) != MG_OK
+        || mg_transfer_set_inference(t) != MG_OK
         || mg_transfer_set_headers(t) != MG_OK)
     {
         return MG_ERROR;
@@ -639,11 +718,13 @@ mg_transfer_explain(mg_transfer_t *t, CURLcode code)
 void
 mg_transfer_finish(mg_transfer_t *t, CURLcode code)
 {
-    long         status;
-    char        *location;
+    long         status, port;
+    char        *location, *ip;
     curl_off_t   us;
 
+    ip = NULL;
     status = 0;
+    port = 0;
     location = NULL;
     us = 0;
 
@@ -651,9 +732,19 @@ mg_transfer_finish(mg_transfer_t *t, CURLcode code)
         curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
         curl_easy_getinfo(t->easy, CURLINFO_TOTAL_TIME_T, &us);
         curl_easy_getinfo(t->easy, CURLINFO_REDIRECT_URL, &location);
+        curl_easy_getinfo(t->easy, CURLINFO_PRIMARY_IP, &ip);
+        curl_easy_getinfo(t->easy, CURLINFO_PRIMARY_PORT, &port);
         curl_multi_remove_handle(t->multi, t->easy);
         t->busy = 0;
     }
+
+    if (ip && ip[0]) {
+        (void) snprintf(t->res.peer, sizeof(t->res.peer),
+                        strchr(ip, ':') ? "[%.46s]:%ld" : "%.46s:%ld", ip,
+                        port);
+    }
+
+    t->res.begun = (int) status;
 
     if (code != CURLE_OK || t->failure.kind != MG_E_NONE) {
         mg_transfer_explain(t, code);
@@ -662,6 +753,9 @@ mg_transfer_finish(mg_transfer_t *t, CURLcode code)
 
     mg_transfer_wipe_headers(t);
 
+    curl_slist_free_all(t->resolve);
+    t->resolve = NULL;
+
     t->res.status = (int) status;
     t->res.latency_us = (int64_t) us;
     t->res.body = mg_buf_view(&t->body);
@@ -669,6 +763,7 @@ mg_transfer_finish(mg_transfer_t *t, CURLcode code)
                                              : mg_str_null;
     t->res.etag = t->etag[0] ? mg_str_z(t->etag) : mg_str_null;
     t->res.link = t->link[0] ? mg_str_z(t->link) : mg_str_null;
+    t->res.request_id = mg_str_z(t->request_id);
     t->res.location = mg_str_z(location);
 }
 

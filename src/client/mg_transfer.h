@@ -25,6 +25,7 @@ struct mg_transfer_s {
     CURLM               *multi;
     CURL                *easy;           /* made with the first request */
     struct curl_slist   *headers;
+    struct curl_slist   *resolve;
     mg_http_request_t    req;
     mg_http_response_t   res;
     mg_buf_t             url;
@@ -41,6 +42,7 @@ struct mg_transfer_s {
     char                 content_type[128];
     char                 etag[256];
     char                 link[1024];
+    char                 request_id[256];
     char                 text[CURL_ERROR_SIZE];
 };
 

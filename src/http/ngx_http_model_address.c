@@ -99,7 +99,7 @@ ngx_http_model_book_find(ngx_http_model_book_t *b, uint64_t identity,
         }
 
         a->identity = identity;
-        a->failed = 0;
+        a->peak = NULL;
         a->socklen = len;
         ngx_memcpy(&a->sockaddr, sa, len);
 

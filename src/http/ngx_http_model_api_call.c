@@ -21,6 +21,9 @@
 #define NGX_HTTP_MODEL_API_ARENA   (64 * 1024 * 1024)
 #define NGX_HTTP_MODEL_API_OUT     (32 * 1024 * 1024)
 
+/* Bytes of an Idempotency-Key. */
+#define NGX_HTTP_MODEL_API_ONCE    255
+
 
 /* A request on its way to a thread; in r->pool. */
 
@@ -55,12 +58,18 @@ static ngx_int_t ngx_http_model_api_fill(ngx_http_request_t *r,
     mg_error_t *e);
 static ngx_int_t ngx_http_model_api_headers(ngx_http_request_t *r,
     mg_call_t *c, mg_error_t *e);
+static ngx_int_t ngx_http_model_api_once(ngx_http_request_t *r, mg_call_t *c,
+    mg_error_t *e);
 static void ngx_http_model_api_work(ngx_http_model_task_t *t);
 static int ngx_http_model_api_read(ngx_http_model_api_job_t *job);
 static ngx_int_t ngx_http_model_api_done(ngx_http_model_task_t *t,
     ngx_http_request_t *r);
 static ngx_int_t ngx_http_model_api_answer(ngx_http_request_t *r,
     mg_call_t *c);
+static ngx_int_t ngx_http_model_api_answer_headers(ngx_http_request_t *r,
+    mg_call_t *c);
+static ngx_int_t ngx_http_model_api_header(ngx_http_request_t *r,
+    const char *name, const char *before, mg_str_t value, const char *after);
 static void ngx_http_model_api_destroy(void *data);
 
 
@@ -299,7 +308,7 @@ ngx_http_model_api_fill(ngx_http_request_t *r, ngx_http_model_api_ctx_t *ctx,
 }
 
 
-/* If-Match and Prefer. */
+/* If-Match, Prefer and Idempotency-Key. */
 
 static ngx_int_t
 ngx_http_model_api_headers(ngx_http_request_t *r, mg_call_t *c, mg_error_t *e)
@@ -316,6 +325,12 @@ ngx_http_model_api_headers(ngx_http_request_t *r, mg_call_t *c, mg_error_t *e)
                             (u_char *) "respond-async", 13 - 1))
     {
         c->respond_async = 1;
+    }
+
+    if (c->method == MG_POST
+        && ngx_http_model_api_once(r, c, e) != NGX_OK)
+    {
+        return NGX_DECLINED;
     }
 
     sent = ngx_http_model_answer_sent(r, "If-Match");
@@ -352,6 +367,41 @@ ngx_http_model_api_headers(ngx_http_request_t *r, mg_call_t *c, mg_error_t *e)
                         sent->data);
 
     return NGX_DECLINED;
+}
+
+
+static ngx_int_t
+ngx_http_model_api_once(ngx_http_request_t *r, mg_call_t *c, mg_error_t *e)
+{
+    size_t      i;
+    ngx_str_t  *sent;
+
+    sent = ngx_http_model_answer_sent(r, "Idempotency-Key");
+
+    if (sent == NULL) {
+        return NGX_OK;
+    }
+
+    for (i = 0; i < sent->len; i++) {
+        if (sent->data[i] < 0x20 || sent->data[i] > 0x7e) {
+            break;
+        }
+    }
+
+    if (i == 0 || i < sent->len || sent->len > NGX_HTTP_MODEL_API_ONCE) {
+        (void) mg_error_set(e, MG_E_INVALID, MG_JOB_ONCE_PARAM,
+                            MG_JOB_ONCE_PARAM " is not 1 to %d printable "
+                            "ASCII characters; send a UUID, for example",
+                            NGX_HTTP_MODEL_API_ONCE);
+        return NGX_DECLINED;
+    }
+
+    c->once.key = mg_arena_dup(c->arena, mg_str_n((char *) sent->data,
+                                                  sent->len));
+    c->target = mg_arena_dup(c->arena,
+                             mg_str_n((char *) r->unparsed_uri.data,
+                                      r->unparsed_uri.len));
+    return NGX_OK;
 }
 
 
@@ -435,7 +485,11 @@ ngx_http_model_api_work(ngx_http_model_task_t *t)
         return;
     }
 
-    job->rc = job->handler(&job->call, &job->error);
+    job->rc = mg_call_once(&job->call, &job->error);
+
+    if (job->rc == MG_OK) {
+        job->rc = job->handler(&job->call, &job->error);
+    }
 
     if (job->rc != MG_OK && job->error.kind == MG_E_NONE) {
         (void) mg_error_set(&job->error, MG_E_INTERNAL, NULL,
@@ -508,7 +562,7 @@ ngx_http_model_api_answer(ngx_http_request_t *r, mg_call_t *c)
 {
     u_char       *p;
     ngx_buf_t    *b;
-    ngx_str_t     etag, location;
+    ngx_str_t     etag;
     ngx_chain_t   out;
 
     b = ngx_create_temp_buf(r->pool, c->out.len + 1);
@@ -523,20 +577,8 @@ ngx_http_model_api_answer(ngx_http_request_t *r, mg_call_t *c)
         b->temporary = 0;
     }
 
-    if (c->location.len) {
-        location.len = c->location.len;
-        location.data = ngx_pnalloc(r->pool, location.len);
-        if (location.data == NULL) {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
-
-        ngx_memcpy(location.data, c->location.data, location.len);
-
-        if (ngx_http_model_answer_header(r, "Location", &location)
-            != NGX_OK)
-        {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
+    if (ngx_http_model_api_answer_headers(r, c) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     ngx_str_null(&etag);
@@ -557,6 +599,64 @@ ngx_http_model_api_answer(ngx_http_request_t *r, mg_call_t *c)
     return ngx_http_model_answer_chain(r, c->status ? c->status : NGX_HTTP_OK,
                                        &out, c->out.len,
                                        etag.len ? &etag : NULL, 0);
+}
+
+
+static ngx_int_t
+ngx_http_model_api_answer_headers(ngx_http_request_t *r, mg_call_t *c)
+{
+    if (c->type) {
+        r->headers_out.content_type.data = (u_char *) c->type;
+        r->headers_out.content_type.len = ngx_strlen(c->type);
+        r->headers_out.content_type_len = strcspn(c->type, ";");
+        r->headers_out.content_type_lowcase = NULL;
+    }
+
+    if (ngx_http_model_api_header(r, "Location", "", c->location, "")
+        != NGX_OK
+        || ngx_http_model_api_header(r, "Idempotent-Replayed", "",
+                                     c->replayed ? mg_str("true")
+                                                 : mg_str_null, "")
+           != NGX_OK
+        || ngx_http_model_api_header(r, "Link", "", c->link, "") != NGX_OK
+        || ngx_http_model_api_header(r, "Content-Disposition",
+                                     "attachment; filename=\"", c->file,
+                                     "\"")
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+/* A copy: the call goes away before the answer has been sent. */
+
+static ngx_int_t
+ngx_http_model_api_header(ngx_http_request_t *r, const char *name,
+    const char *before, mg_str_t value, const char *after)
+{
+    u_char     *p;
+    ngx_str_t   header;
+
+    if (value.len == 0) {
+        return NGX_OK;
+    }
+
+    p = ngx_pnalloc(r->pool, ngx_strlen(before) + value.len
+                             + ngx_strlen(after));
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    header.data = p;
+    p = ngx_cpymem(p, before, ngx_strlen(before));
+    p = ngx_cpymem(p, value.data, value.len);
+    p = ngx_cpymem(p, after, ngx_strlen(after));
+    header.len = p - header.data;
+
+    return ngx_http_model_answer_header(r, name, &header);
 }
 
 

@@ -402,8 +402,9 @@ ngx_http_model_api_allow(ngx_http_request_t *r, ngx_http_model_api_row_t *row,
 
 
 /*
- * Reads may be open to all by "model_auth off"; writes never are.  What is
- * open to the data plane is open to those who may look at everything.  An
+ * Reads may be open to all by "model_auth off"; writes never are.  What the
+ * data plane may read is open to those who may look at everything, what it
+ * may write to those who may write.  An
  * answer that needs no role does not wait for the first snapshot.  who NULL:
  * the answer does not depend on who asks, so where no role is needed nobody
  * looks for a token.
@@ -446,7 +447,11 @@ ngx_http_model_api_authorize(ngx_http_request_t *r, mg_role_e role,
     if (rc == NGX_DECLINED && role == MG_ROLE_INFERENCE
         && e->kind == MG_E_FORBIDDEN)
     {
-        rc = ngx_http_model_principal(r, MG_ROLE_VIEWER, who, e);
+        rc = ngx_http_model_principal(r,
+                                      (r->method & (NGX_HTTP_GET
+                                                    |NGX_HTTP_HEAD))
+                                      ? MG_ROLE_VIEWER : MG_ROLE_OPERATOR,
+                                      who, e);
     }
 
     return rc;

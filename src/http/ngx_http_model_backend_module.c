@@ -19,9 +19,6 @@
 #include "http/ngx_http_model_choice.h"
 
 
-#define NGX_HTTP_MODEL_FAILED_TIME   3      /* seconds an address is avoided */
-
-
 typedef struct {
     ngx_uint_t                         used;
     ngx_uint_t                         max_idle;
@@ -54,7 +51,6 @@ typedef struct {
     ngx_http_model_exchange_t         *exchange;
     const mg_routing_backend_t        *backend;
     ngx_pool_t                        *pool;
-    ngx_uint_t                         start;
     uint32_t                           tried;      /* bit n: address n */
     ngx_http_model_address_t          *address;    /* the current one */
     void                             (*finalize)(ngx_http_request_t *r,
@@ -196,8 +192,6 @@ ngx_http_model_backend_init(ngx_http_request_t *r,
     ngx_http_model_peer_t      *bp;
     ngx_http_model_exchange_t  *x;
 
-    static ngx_uint_t  turn;
-
     x = ngx_http_model_exchange_get(r);
 
     if (x == NULL || x->backend.n_addrs == 0) {
@@ -222,7 +216,6 @@ ngx_http_model_backend_init(ngx_http_request_t *r,
     bp->exchange = x;
     bp->backend = &x->backend;
     bp->pool = r->pool;
-    bp->start = turn++ % x->backend.n_addrs;
     bp->tried = 0;
     bp->address = NULL;
 
@@ -316,16 +309,19 @@ ngx_http_model_backend_get(ngx_peer_connection_t *pc, void *data)
 }
 
 
-/* The next address that was not tried, rather one that did not just fail. */
+/* The next address; NULL: the book has no room. */
 
 static ngx_http_model_address_t *
 ngx_http_model_backend_pick(ngx_http_model_peer_t *bp)
 {
-    ngx_uint_t                   i, n, second;
-    ngx_http_model_address_t    *a, *failed;
     const mg_routing_backend_t  *b;
 
     b = bp->backend;
+
+    if (b->n_addrs == 1) {
+        return ngx_http_model_book_find(bp->conf->book, b->identity,
+                                        &b->addrs[0], b->addr_lens[0]);
+    }
 
     /*
      * all were tried, and nginx asks again: a kept connection turned out to
@@ -336,37 +332,7 @@ ngx_http_model_backend_pick(ngx_http_model_peer_t *bp)
         bp->tried = 0;
     }
 
-    failed = NULL;
-    second = 0;
-
-    for (i = 0; i < b->n_addrs; i++) {
-        n = (bp->start + i) % b->n_addrs;
-
-        if (bp->tried & ((uint32_t) 1 << n)) {
-            continue;
-        }
-
-        a = ngx_http_model_book_find(bp->conf->book, b->identity,
-                                     &b->addrs[n], b->addr_lens[n]);
-
-        if (a == NULL) {
-            return NULL;
-        }
-
-        if (a->failed <= ngx_time()) {
-            bp->tried |= (uint32_t) 1 << n;
-            return a;
-        }
-
-        if (failed == NULL) {
-            failed = a;
-            second = n;
-        }
-    }
-
-    bp->tried |= (uint32_t) 1 << second;
-
-    return failed;
+    return ngx_http_model_balance_choose(bp->conf->book, b, &bp->tried);
 }
 
 
@@ -381,20 +347,14 @@ ngx_http_model_backend_free(ngx_peer_connection_t *pc, void *data,
     a = bp->address;
 
     if (a) {
-        if (state & NGX_PEER_FAILED) {
+        if (bp->backend->n_addrs > 1) {
+            ngx_http_model_balance_note(a, bp->upstream, state);
+        }
 
-            if (!pc->cached) {
-                a->failed = ngx_time() + NGX_HTTP_MODEL_FAILED_TIME;
-            }
-
-        } else {
-            a->failed = 0;
-
-            if (pc->connection
-                && ngx_http_model_backend_keep(bp, pc, state) == NGX_OK)
-            {
-                pc->connection = NULL;
-            }
+        if (!(state & NGX_PEER_FAILED) && pc->connection
+            && ngx_http_model_backend_keep(bp, pc, state) == NGX_OK)
+        {
+            pc->connection = NULL;
         }
 
         a->refs--;
@@ -810,6 +770,12 @@ ngx_http_model_backend_postconfiguration(ngx_conf_t *cf)
     ngx_http_upstream_srv_conf_t   **uscfp;
     ngx_http_model_backend_conf_t   *bcf;
     ngx_http_upstream_main_conf_t   *umcf;
+
+    if (ngx_http_model_metric_add(cf, ngx_http_model_balance_metrics)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
 
     umcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_upstream_module);
     uscfp = umcf->upstreams.elts;

@@ -39,7 +39,8 @@ static ngx_int_t ngx_http_model_catalog_page(ngx_http_request_t *r,
 static ngx_int_t ngx_http_model_catalog_provider_page(ngx_http_request_t *r,
     mg_snap_t *snap, mg_paging_t *paging);
 static ngx_int_t ngx_http_model_catalog_end(ngx_http_request_t *r,
-    ngx_http_model_piece_t *piece, mg_paging_t *paging, unsigned approximate);
+    ngx_http_model_piece_t *piece, const mg_paging_t *paging,
+    const mg_catalog_page_t *page);
 static off_t ngx_http_model_catalog_size(ngx_chain_t *out);
 
 
@@ -237,8 +238,7 @@ ngx_http_model_catalog_page(ngx_http_request_t *r, mg_snap_t *snap,
     paging.limit = q->limit;
     paging.total = page.total;
 
-    if (ngx_http_model_catalog_end(r, &piece[i + 1], &paging,
-                                   page.approximate)
+    if (ngx_http_model_catalog_end(r, &piece[i + 1], &paging, &page)
         != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -387,7 +387,7 @@ ngx_http_model_catalog_provider_page(ngx_http_request_t *r, mg_snap_t *snap,
         ngx_http_model_catalog_piece(piece++, item.data, item.len);
     }
 
-    if (ngx_http_model_catalog_end(r, piece, paging, 0) != NGX_OK) {
+    if (ngx_http_model_catalog_end(r, piece, paging, NULL) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -433,11 +433,21 @@ ngx_http_model_catalog_provider(ngx_http_model_ask_t *ask)
 static ngx_int_t
 ngx_http_model_catalog_document(ngx_http_model_ask_t *ask)
 {
+    mg_str_t    body;
     mg_snap_t  *snap;
 
     snap = ngx_http_model_catalog_snap(ask, MG_SNAP_CATALOG);
 
     if (snap == NULL) {
+        return NGX_DECLINED;
+    }
+
+    mg_catalog_body(snap, MG_CATALOG_BODY_API_JSON, 0, &body);
+
+    if (body.len == 0) {
+        (void) mg_error_set(&ask->error, MG_E_UNAVAILABLE, NULL,
+                            "the catalog is too large for one document; "
+                            "page through /api/v1/models instead");
         return NGX_DECLINED;
     }
 
@@ -465,7 +475,8 @@ ngx_http_model_catalog_body(ngx_http_request_t *r, mg_snap_t *snap,
 
 static ngx_int_t
 ngx_http_model_catalog_end(ngx_http_request_t *r,
-    ngx_http_model_piece_t *piece, mg_paging_t *paging, unsigned approximate)
+    ngx_http_model_piece_t *piece, const mg_paging_t *paging,
+    const mg_catalog_page_t *page)
 {
     u_char  *p, *last;
 
@@ -475,11 +486,13 @@ ngx_http_model_catalog_end(ngx_http_request_t *r,
     }
 
     last = ngx_sprintf(p, "],\"pagination\":{\"page\":%uD,\"limit\":%uD,"
-                       "\"total\":%uL,\"total_pages\":%uL%s}}",
+                       "\"total\":%uL,\"total_pages\":%uL%s%s}}",
                        paging->page, paging->limit, (uint64_t) paging->total,
                        ((uint64_t) paging->total + paging->limit - 1)
                        / paging->limit,
-                       approximate ? ",\"approximate\":true" : "");
+                       page && page->approximate ? ",\"approximate\":true"
+                                                 : "",
+                       page && page->at_least ? ",\"at_least\":true" : "");
 
     ngx_http_model_catalog_piece(piece, (char *) p, last - p);
     piece->link.next = NULL;

@@ -258,7 +258,18 @@ ngx_http_model_param_modality(const ngx_http_model_param_t *p,
         }
     }
 
-    return ngx_http_model_param_text(p, value, q, e);
+    if (ngx_http_model_param_text(p, value, q, e) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    if (mg_catalog_modality(value) != MG_OK) {
+        return ngx_http_model_param_bad(p, value, "names no modalities; give "
+                                        "one such as \"image\", or inputs and "
+                                        "outputs such as "
+                                        "\"text+image->text\"", e);
+    }
+
+    return NGX_OK;
 }
 
 

@@ -1,34 +1,24 @@
 /*
  * ngx_http_model_choice.c: which variant serves a request, and how.
  *
- * The sticky key is the first of these that is not empty:
- *
- *     model_split_key | a session header | "user" of the body | the token
- *
- * and without any the bucket is drawn at random.  Keys are not stored:
- * records carry a keyed hash under the group's salt.
- *
- * A variant whose backend has no address, or a key that does not open, is
- * passed over for a fallback, then for the champion, then for any other that
- * is no shadow; so is one whose breaker is open where the location has
- * "model_fallback", but rather it than nobody.  The assigned variant stays on
- * record.  A paused group serves its champion only.
+ * assign.c says which variant the request is given.  One whose backend has
+ * no address, or a key that does not open, is passed over for a fallback,
+ * then for the champion, then for any other that is no shadow; so is one
+ * whose breaker is open where the location has "model_fallback", but rather
+ * it than nobody.  The assigned variant stays on record.  For one that an
+ * operator has named nobody stands in.
  */
 
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_http.h>
-#include "base/mg_hash.h"
+#include "http/ngx_http_model_attempt.h"
 #include "http/ngx_http_model_choice.h"
 #include "http/ngx_http_model_health.h"
 #include "http/ngx_http_model_secrets.h"
-#include "model/mg_split.h"
+#include "model/mg_path.h"
 
 
-#define NGX_HTTP_MODEL_RANDOM       4096
-#define NGX_HTTP_MODEL_KEY_HEADER   1
-#define NGX_HTTP_MODEL_KEY_BODY     2
-#define NGX_HTTP_MODEL_KEY_TOKEN    3
 #define NGX_HTTP_MODEL_TRACE_MAX    128
 #define NGX_HTTP_MODEL_GROUP_SLOTS  16      /* power of two */
 #define NGX_HTTP_MODEL_PATH_MAX     128
@@ -40,7 +30,8 @@ typedef enum {
     NGX_HTTP_MODEL_REQUEST_ID,
     NGX_HTTP_MODEL_TRACEPARENT,
     NGX_HTTP_MODEL_CREDENTIAL,
-    NGX_HTTP_MODEL_VERSION
+    NGX_HTTP_MODEL_VERSION,
+    NGX_HTTP_MODEL_FORCE
 } ngx_http_model_header_e;
 
 
@@ -66,15 +57,7 @@ static ngx_int_t ngx_http_model_choice_start(ngx_http_request_t *r,
     ngx_http_model_exchange_t *x, ngx_http_model_wanted_t *w,
     ngx_http_model_principal_t *p);
 static void ngx_http_model_choice_headers(ngx_http_request_t *r,
-    ngx_http_model_exchange_t *x, ngx_str_t *session);
-static ngx_int_t ngx_http_model_choice_key(ngx_http_model_exchange_t *x,
-    ngx_http_model_wanted_t *w, ngx_http_model_principal_t *p,
-    ngx_str_t *session, ngx_str_t *key);
-static uint32_t ngx_http_model_choice_variant(ngx_http_model_exchange_t *x,
-    ngx_str_t *key);
-static uint32_t ngx_http_model_choice_champion(ngx_http_model_exchange_t *x);
-static void ngx_http_model_choice_hash(ngx_http_model_exchange_t *x,
-    ngx_str_t *key);
+    ngx_http_model_exchange_t *x, ngx_http_model_wanted_t *w);
 static ngx_int_t ngx_http_model_choice_serve(ngx_http_request_t *r,
     ngx_http_model_exchange_t *x, uint32_t i, ngx_uint_t forced);
 static ngx_int_t ngx_http_model_choice_others(ngx_http_request_t *r,
@@ -83,8 +66,9 @@ static ngx_int_t ngx_http_model_choice_held(ngx_http_request_t *r,
     ngx_http_model_exchange_t *x, uint32_t i);
 static ngx_int_t ngx_http_model_choice_uri(ngx_http_request_t *r,
     ngx_http_model_exchange_t *x);
+static ngx_int_t ngx_http_model_choice_template(ngx_http_request_t *r,
+    ngx_http_model_exchange_t *x);
 static uintptr_t ngx_http_model_choice_escapes(ngx_str_t *path);
-static u_char *ngx_http_model_choice_random(size_t n);
 
 
 /* Session headers in the order in which they are believed. */
@@ -101,7 +85,8 @@ static const ngx_http_model_header_t  ngx_http_model_headers[] = {
     { ngx_string("api-key"), NGX_HTTP_MODEL_CREDENTIAL },
     { ngx_string("x-goog-api-key"), NGX_HTTP_MODEL_CREDENTIAL },
     { ngx_string("proxy-authorization"), NGX_HTTP_MODEL_CREDENTIAL },
-    { ngx_string("anthropic-version"), NGX_HTTP_MODEL_VERSION }
+    { ngx_string("anthropic-version"), NGX_HTTP_MODEL_VERSION },
+    { ngx_string("x-model-variant"), NGX_HTTP_MODEL_FORCE }
 };
 
 #define NGX_HTTP_MODEL_HEADERS                                                \
@@ -110,7 +95,8 @@ static const ngx_http_model_header_t  ngx_http_model_headers[] = {
 /* Bit n: one of these names has n characters. */
 #define NGX_HTTP_MODEL_HEADER_LENGTHS                                         \
     ((1u << 7) | (1u << 10) | (1u << 11) | (1u << 12) | (1u << 14)            \
-     | (1u << 16) | (1u << 17) | (1u << 19) | (1u << 20) | (1u << 24))
+     | (1u << 15) | (1u << 16) | (1u << 17) | (1u << 19) | (1u << 20)         \
+     | (1u << 24))
 
 
 ngx_int_t
@@ -120,7 +106,6 @@ ngx_http_model_choice_make(ngx_http_request_t *r, ngx_http_model_wanted_t *w,
 {
     uint32_t                    i;
     mg_snap_t                  *snap;
-    ngx_str_t                   key, session;
     mg_routing_group_t         *group;
     ngx_http_model_loc_conf_t  *lcf;
     ngx_http_model_exchange_t  *x;
@@ -139,7 +124,7 @@ ngx_http_model_choice_make(ngx_http_request_t *r, ngx_http_model_wanted_t *w,
 
     group = ngx_http_model_choice_group(snap, w, p, e);
 
-    if (group == NULL) {
+    if (group == NULL || (w->dry_run && group->n_variants == 0)) {
         return NGX_DECLINED;
     }
 
@@ -155,8 +140,7 @@ ngx_http_model_choice_make(ngx_http_request_t *r, ngx_http_model_wanted_t *w,
     lcf = ngx_http_get_module_loc_conf(r, ngx_http_model_module);
     x->fallback = lcf->fallback;
 
-    ngx_str_null(&session);
-    ngx_http_model_choice_headers(r, x, &session);
+    ngx_http_model_choice_headers(r, x, w);
 
     if (ngx_http_model_choice_start(r, x, w, p) != NGX_OK) {
         mg_error_set(e, MG_E_INTERNAL, NULL, "out of memory");
@@ -173,15 +157,23 @@ ngx_http_model_choice_make(ngx_http_request_t *r, ngx_http_model_wanted_t *w,
         return NGX_DECLINED;
     }
 
-    if (ngx_http_model_choice_key(x, w, p, &session, &key) == NGX_OK) {
-        ngx_http_model_choice_hash(x, &key);
+    if (ngx_http_model_assign(r, x, w, p, &i, e) != NGX_OK) {
+        return NGX_DECLINED;
     }
-
-    i = ngx_http_model_choice_variant(x, &key);
 
     mg_routing_variant(snap, &x->group, i, &x->assigned);
 
-    if (ngx_http_model_choice_serve(r, x, i, 0) == NGX_OK) {
+    if (w->dry_run) {
+        x->dry_run = 1;
+        x->fallback = NULL;
+        return NGX_OK;
+    }
+
+    if (x->forced) {
+        x->fallback = NULL;
+    }
+
+    if (ngx_http_model_choice_serve(r, x, i, x->forced) == NGX_OK) {
         return NGX_OK;
     }
 
@@ -213,12 +205,18 @@ ngx_int_t
 ngx_http_model_choice_again(ngx_http_request_t *r,
     ngx_http_model_exchange_t *x, mg_error_t *e)
 {
+    mg_str_t  served, provider;
+
     if (x->again) {
         x->again = 0;
         return NGX_OK;
     }
 
+    served = x->served.model_id;
+    provider = x->backend.id;
+
     if (ngx_http_model_choice_others(r, x, UINT32_MAX) == NGX_OK) {
+        ngx_http_model_attempt_failed(r, x, served, provider);
         return NGX_OK;
     }
 
@@ -241,6 +239,8 @@ ngx_http_model_choice_next(ngx_http_request_t *r,
     x->held = 0;
 
     if (ngx_http_model_choice_others(r, x, avoid) == NGX_OK) {
+        ngx_http_model_attempt_failed(r, x, before.served.model_id,
+                                      before.backend.id);
         return NGX_OK;
     }
 
@@ -270,6 +270,36 @@ ngx_http_model_choice_left(ngx_http_model_exchange_t *x, uint32_t avoid)
     }
 
     return 0;
+}
+
+
+ngx_int_t
+ngx_http_model_choice_shadow(ngx_http_request_t *r,
+    ngx_http_model_exchange_t *x, uint32_t i, ngx_http_model_exchange_t *s)
+{
+    ngx_int_t  rc;
+
+    *s = *x;
+    s->gate = NULL;
+    s->fallback = NULL;
+
+    mg_routing_variant(s->snap, &s->group, i, &s->served);
+
+    if (s->served.backend >= mg_routing_backends(s->snap)) {
+        return NGX_DECLINED;
+    }
+
+    mg_routing_backend(s->snap, s->served.backend, &s->backend);
+
+    rc = s->backend.n_addrs ? ngx_http_model_secrets_get(r, s) : NGX_DECLINED;
+
+    x->secrets = s->secrets;
+
+    if (rc != NGX_OK || ngx_http_model_choice_uri(r, s) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    return NGX_OK;
 }
 
 
@@ -346,6 +376,12 @@ ngx_http_model_choice_start(ngx_http_request_t *r,
     x->requested = w->model;
     x->suffix = w->suffix;
     x->stream = w->stream;
+    x->name_start = w->value_start;
+    x->name_end = w->value_end;
+    x->options_at = w->options_at;
+    x->options_null = w->options_null;
+    x->options_some = w->options_some;
+    x->usage_asked = w->usage_asked;
     x->begun_us = w->begun_us;
     x->mono_us = w->mono_us;
     x->path = r->uri;
@@ -357,7 +393,7 @@ ngx_http_model_choice_start(ngx_http_request_t *r,
 
     ngx_memcpy(x->token_bytes, p->token_bytes, 16);
 
-    mg_uuid_v7(&x->id, x->begun_us, ngx_http_model_choice_random(10));
+    mg_uuid_v7(&x->id, x->begun_us, ngx_http_model_assign_random(10));
 
     x->id_text.len = MG_UUID_LEN;
     x->id_text.data = ngx_pnalloc(r->pool, MG_UUID_LEN + 1);
@@ -375,7 +411,7 @@ ngx_http_model_choice_start(ngx_http_request_t *r,
 
 static void
 ngx_http_model_choice_headers(ngx_http_request_t *r,
-    ngx_http_model_exchange_t *x, ngx_str_t *session)
+    ngx_http_model_exchange_t *x, ngx_http_model_wanted_t *w)
 {
     ngx_uint_t                      i, n, best;
     ngx_list_part_t                *part;
@@ -415,7 +451,7 @@ ngx_http_model_choice_headers(ngx_http_request_t *r,
             if (known->what == NGX_HTTP_MODEL_SESSION) {
                 if (n < best) {
                     best = n;
-                    *session = h[i].value;
+                    w->session = h[i].value;
                 }
 
             } else if (known->what == NGX_HTTP_MODEL_CREDENTIAL) {
@@ -423,6 +459,13 @@ ngx_http_model_choice_headers(ngx_http_request_t *r,
 
             } else if (known->what == NGX_HTTP_MODEL_VERSION) {
                 x->versioned = 1;
+
+            } else if (known->what == NGX_HTTP_MODEL_FORCE) {
+
+                /* as credentials are, it is the gateway's alone */
+
+                w->force = h[i].value;
+                x->credentials = 1;
 
             } else if (h[i].value.len > NGX_HTTP_MODEL_TRACE_MAX) {
                 continue;
@@ -435,108 +478,6 @@ ngx_http_model_choice_headers(ngx_http_request_t *r,
             }
         }
     }
-}
-
-
-/* NGX_DECLINED: there is no key. */
-
-static ngx_int_t
-ngx_http_model_choice_key(ngx_http_model_exchange_t *x,
-    ngx_http_model_wanted_t *w, ngx_http_model_principal_t *p,
-    ngx_str_t *session, ngx_str_t *key)
-{
-    if (w->key.len) {
-        *key = w->key;
-        x->key_source = NGX_HTTP_MODEL_KEY_HEADER;
-        return NGX_OK;
-    }
-
-    if (session->len) {
-        *key = *session;
-        x->key_source = NGX_HTTP_MODEL_KEY_HEADER;
-        return NGX_OK;
-    }
-
-    if (w->user.len) {
-        *key = w->user;
-        x->key_source = NGX_HTTP_MODEL_KEY_BODY;
-        return NGX_OK;
-    }
-
-    if (p->token_id.len) {
-        *key = p->token_id;
-        x->key_source = NGX_HTTP_MODEL_KEY_TOKEN;
-        return NGX_OK;
-    }
-
-    ngx_str_null(key);
-    x->key_source = 0;
-
-    return NGX_DECLINED;
-}
-
-
-static void
-ngx_http_model_choice_hash(ngx_http_model_exchange_t *x, ngx_str_t *key)
-{
-    uint8_t     salt[MG_SPLIT_SALT_LEN];
-    uint64_t    h[2];
-    ngx_uint_t  i;
-
-    /* other keys than the bucket's, so that a hash tells no bucket */
-
-    for (i = 0; i < MG_SPLIT_SALT_LEN; i++) {
-        salt[i] = x->group.salt[i] ^ 0x5c;
-    }
-
-    mg_siphash128(salt, key->data, key->len, h);
-
-    ngx_memcpy(x->key_hash, h, 16);
-}
-
-
-static uint32_t
-ngx_http_model_choice_variant(ngx_http_model_exchange_t *x, ngx_str_t *key)
-{
-    uint32_t  i, bucket, word;
-
-    if (x->group.status == MG_GROUP_PAUSED || x->group.n_ranges == 0) {
-        return ngx_http_model_choice_champion(x);
-    }
-
-    if (key->len) {
-        bucket = mg_split_bucket(x->group.salt,
-                                 mg_str_n((char *) key->data, key->len));
-
-    } else {
-        ngx_memcpy(&word, ngx_http_model_choice_random(sizeof(word)),
-                   sizeof(word));
-        bucket = ((uint64_t) word * MG_SPLIT_BUCKETS) >> 32;
-    }
-
-    x->bucket = bucket;
-
-    i = mg_split_variant(x->group.ranges, x->group.n_ranges, bucket);
-
-    return i < x->group.n_variants ? i : ngx_http_model_choice_champion(x);
-}
-
-
-static uint32_t
-ngx_http_model_choice_champion(ngx_http_model_exchange_t *x)
-{
-    uint32_t              i;
-    mg_routing_variant_t  v;
-
-    for (i = 0; i < x->group.n_variants; i++) {
-        mg_routing_variant(x->snap, &x->group, i, &v);
-
-        if (v.role == MG_MEMBER_CHAMPION) {
-            return i;
-        }
-    }
-
-    return 0;
 }
 
 
@@ -589,6 +530,10 @@ ngx_http_model_choice_others(ngx_http_request_t *r,
     static const mg_member_role_e  order[] = {
         MG_MEMBER_FALLBACK, MG_MEMBER_CHAMPION, MG_MEMBER_CHALLENGER
     };
+
+    if (x->forced) {
+        return NGX_DECLINED;
+    }
 
     for (round = 0; round < sizeof(order) / sizeof(order[0]); round++) {
 
@@ -643,8 +588,17 @@ ngx_http_model_choice_uri(ngx_http_request_t *r,
     u_char     *p;
     size_t      len;
     mg_str_t    name;
+    ngx_int_t   rc;
     ngx_str_t   path;
     uintptr_t   escape, escape_name;
+
+    if (x->backend.paths.len) {
+        rc = ngx_http_model_choice_template(r, x);
+
+        if (rc != NGX_DECLINED) {
+            return rc;
+        }
+    }
 
     path = x->path;
     name = mg_str_null;
@@ -706,6 +660,70 @@ ngx_http_model_choice_uri(ngx_http_request_t *r,
 }
 
 
+/*
+ * The same where the provider has other paths.  Of a path that names the
+ * model that name is left out: "/v2/models/infer".  NGX_DECLINED: none of its
+ * rows is meant.
+ */
+
+static ngx_int_t
+ngx_http_model_choice_template(ngx_http_request_t *r,
+    ngx_http_model_exchange_t *x)
+{
+    u_char     *p;
+    size_t      len;
+    mg_str_t    path, rest, template;
+    ngx_str_t   whole;
+
+    static const ngx_str_t  models = ngx_string("/v2/models");
+
+    whole = x->path;
+
+    if (x->suffix.len) {
+        whole.len = models.len + x->suffix.len;
+        whole.data = ngx_pnalloc(r->pool, whole.len);
+        if (whole.data == NULL) {
+            return NGX_ERROR;
+        }
+
+        p = ngx_cpymem(whole.data, models.data, models.len);
+        ngx_memcpy(p, x->suffix.data, x->suffix.len);
+    }
+
+    path = mg_str_n((char *) whole.data, whole.len);
+    template = mg_routing_path(x->backend.paths, path, &rest);
+
+    if (template.len == 0) {
+        return NGX_DECLINED;
+    }
+
+    len = mg_path_size(template, x->served.upstream_model, rest);
+
+    p = ngx_pnalloc(r->pool, x->backend.path.len + len + 1 + x->args.len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    x->uri.data = p;
+
+    p = ngx_cpymem(p, x->backend.path.data, x->backend.path.len);
+    len = mg_path_expand(template, x->served.upstream_model, rest,
+                         (char *) p);
+
+    if (x->args.len) {
+        p[len] = ngx_strlchr(p, p + len, '?') ? '&' : '?';
+        p = ngx_cpymem(p + len + 1, x->args.data, x->args.len);
+
+    } else {
+        p += len;
+    }
+
+    x->uri.len = p - x->uri.data;
+
+    return NGX_OK;
+}
+
+
 /* How many characters must be escaped; clients ask for the same few paths. */
 
 static uintptr_t
@@ -730,27 +748,4 @@ ngx_http_model_choice_escapes(ngx_str_t *path)
     }
 
     return n;
-}
-
-
-/* From a buffer of the worker: a system call each few hundred requests. */
-
-static u_char *
-ngx_http_model_choice_random(size_t n)
-{
-    static u_char  bytes[NGX_HTTP_MODEL_RANDOM];
-    static size_t  used = NGX_HTTP_MODEL_RANDOM;
-
-    if (used + n > NGX_HTTP_MODEL_RANDOM) {
-        if (mg_random(bytes, sizeof(bytes)) != MG_OK) {
-            ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
-                          "model: the system gives no random bytes");
-        }
-
-        used = 0;
-    }
-
-    used += n;
-
-    return bytes + used - n;
 }

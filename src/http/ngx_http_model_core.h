@@ -17,11 +17,13 @@
 
 #include "job/mg_call.h"
 #include "job/mg_env.h"
+#include "job/mg_watch.h"
 #include "ngx/ngx_http_model_answer.h"
 #include "ngx/ngx_http_model_compat.h"
 #include "ngx/ngx_http_model_notice.h"
 #include "ngx/ngx_http_model_task.h"
 #include "ngx/ngx_http_model_zone.h"
+#include "snapshot/mg_snap_resolve.h"
 #include "snapshot/mg_snap.h"
 
 
@@ -37,9 +39,13 @@ typedef struct {
     ngx_str_t                redis;            /* model_redis */
     ngx_str_t                state_path;       /* model_state_path */
     ngx_str_t                key_file;         /* model_secret_key_file */
+    mg_secrets_t            *secrets;          /* model_secret; NULL: none */
     ngx_str_t                catalog_source;   /* model_catalog_source */
+    mg_resolve_conf_t        resolver;         /* model_resolver */
+    mg_watch_conf_t          probe;            /* model_probe */
     ngx_flag_t               allow_private;    /* model_allow_private */
     ngx_uint_t               validate_concurrency;
+    ngx_uint_t               validate_host;    /* at once, of all runs */
     ngx_msec_t               validate_timeout;
     mg_crypt_key_t           key;              /* wiped with the cycle */
     ngx_http_model_zone_t   *zone;             /* model_zone; NULL: the
@@ -47,8 +53,13 @@ typedef struct {
     ngx_int_t                state_area;
     ngx_int_t                metrics_area;
     ngx_int_t                gates_area;
+    ngx_int_t                hosts_area;
+    ngx_int_t                peaks_area;
+    ngx_int_t                events_area;
     ngx_thread_pool_t       *db_pool;          /* thread_pool model_db */
-    ngx_thread_pool_t       *jobs_pool;        /* thread_pool model_jobs */
+    ngx_thread_pool_t       *jobs_pool;        /* thread_pool model_jobs, or
+                                                  pool= of model_jobs */
+    ngx_str_t                jobs_pool_name;
     ngx_array_t              routes;           /* ngx_http_model_route_t */
     ngx_array_t              metrics;          /* ngx_http_model_metric_pt */
     ngx_array_t              hooks;            /* ngx_http_model_hook_t */
@@ -64,6 +75,7 @@ typedef struct ngx_http_model_fallback_s  ngx_http_model_fallback_t;
 typedef struct {
     ngx_uint_t               auth;   /* mg_role_e or one of the two above */
     ngx_http_model_fallback_t  *fallback;   /* model_fallback; NULL: off */
+    ngx_flag_t               record;        /* model_record */
 } ngx_http_model_loc_conf_t;
 
 
@@ -111,6 +123,8 @@ ngx_int_t ngx_http_model_metric_add(ngx_conf_t *cf,
 typedef enum {
     NGX_HTTP_MODEL_HOOK_JOBS = 0,    /* a job waits: run the engine */
     NGX_HTTP_MODEL_HOOK_LEAVE,       /* early notice of quit or reload */
+    NGX_HTTP_MODEL_HOOK_EXIT,        /* exit_process, before anything else of
+                                        the family: end your threads */
     NGX_HTTP_MODEL_HOOK_N
 } ngx_http_model_hook_e;
 
@@ -148,6 +162,12 @@ mg_snap_t *ngx_http_model_snap_current(unsigned kind);
  */
 ngx_int_t ngx_http_model_stale_headers(ngx_http_request_t *r);
 
+/*
+ * Gives back what the request has pinned, for one that stays for long; what
+ * points into the mappings (a principal's token_id) is void afterwards.
+ */
+void ngx_http_model_snap_unpin(ngx_http_request_t *r);
+
 /* Raised whenever this worker maps a new routing file: key of caches. */
 uint64_t ngx_http_model_snap_serial(unsigned kind);
 
@@ -171,6 +191,13 @@ typedef struct {
  */
 ngx_int_t ngx_http_model_principal(ngx_http_request_t *r, mg_role_e need,
     ngx_http_model_principal_t **p, mg_error_t *e);
+
+/*
+ * Whether the token of a request that stays for long is still good for need,
+ * by the current snapshot, which it does not pin.  NGX_OK or NGX_DECLINED.
+ */
+ngx_int_t ngx_http_model_principal_again(ngx_http_request_t *r,
+    mg_role_e need);
 
 
 #endif /* _NGX_HTTP_MODEL_CORE_H_INCLUDED_ */

@@ -28,10 +28,16 @@ typedef struct {
 } ngx_http_model_exchange_slot_t;
 
 
+static void ngx_http_model_exchange_strings(ngx_http_model_exchange_t *x,
+    mg_record_t *rec);
 static void ngx_http_model_exchange_cleanup(void *data);
 static ngx_http_model_exchange_t *ngx_http_model_exchange_alloc(
     ngx_log_t *log);
 static void ngx_http_model_exchange_free(ngx_http_model_exchange_t *x);
+
+
+#define ngx_http_model_exchange_str(s)                                        \
+    mg_str_n((const char *) (s).data, (s).len)
 
 
 static ngx_queue_t  ngx_http_model_exchanges;
@@ -43,6 +49,8 @@ static ngx_int_t  (*ngx_http_model_exchange_judged)(
     ngx_http_model_exchange_t *x);
 static void  (*ngx_http_model_exchange_finished)(ngx_http_model_exchange_t *x,
     ngx_int_t rc);
+static ngx_int_t  (*ngx_http_model_exchange_beside)(
+    ngx_http_model_exchange_t *x);
 
 /* Slots that wait for a request. */
 static ngx_queue_t  ngx_http_model_exchanges_idle;
@@ -120,15 +128,27 @@ ngx_http_model_exchange_reader(ngx_http_model_exchange_t *x)
 
 
 int64_t
-ngx_http_model_exchange_cost(const ngx_http_model_exchange_t *x)
+ngx_http_model_exchange_cost(const ngx_http_model_exchange_t *x,
+    mg_cost_reason_e *reason)
 {
     mg_cost_t  cost;
 
-    if (x->reader == NULL || !x->reader->seen || x->served.prices == NULL) {
-        return MG_COST_UNKNOWN;
+    cost.nano = MG_COST_UNKNOWN;
+    cost.reason = MG_COST_NO_USAGE;
+
+    if (x->reader && x->reader->seen) {
+        cost.reason = MG_COST_NO_PRICE;
+
+        if (x->served.prices) {
+            (void) mg_cost_count(x->served.prices, &x->reader->usage, &cost);
+        }
     }
 
-    return mg_cost_count(x->served.prices, &x->reader->usage, &cost);
+    if (reason) {
+        *reason = cost.reason;
+    }
+
+    return cost.nano;
 }
 
 
@@ -136,6 +156,64 @@ mg_record_t *
 ngx_http_model_exchange_record(ngx_http_model_exchange_t *x)
 {
     return &((ngx_http_model_exchange_slot_t *) x)->record;
+}
+
+
+void
+ngx_http_model_exchange_describe(ngx_http_model_exchange_t *x,
+    mg_record_t *rec)
+{
+    mg_record_init(rec);
+
+    rec->id = x->id;
+    ngx_memcpy(rec->group_id.b, x->group.id_bytes, 16);
+    ngx_memcpy(rec->org_id.b, x->group.org_bytes, 16);
+    ngx_memcpy(rec->token_id.b, x->token_bytes, 16);
+    ngx_memcpy(rec->key_hash, x->key_hash, 16);
+
+    rec->created_at = x->begun_us;
+    rec->key_source = x->key_source;
+    rec->bucket = x->bucket;
+    rec->stream = x->stream;
+    rec->price_version = x->served.price_version;
+    ngx_memcpy(rec->span_id, x->span_id, sizeof(rec->span_id));
+    rec->flags = (x->forced ? MG_RECORD_FORCED : 0)
+                 | (x->dry_run ? MG_RECORD_DRY_RUN : 0);
+    rec->request_bytes = x->request_bytes;
+
+    ngx_http_model_exchange_strings(x, rec);
+}
+
+
+/* No arguments of the URI: some clients send their keys there. */
+
+static void
+ngx_http_model_exchange_strings(ngx_http_model_exchange_t *x,
+    mg_record_t *rec)
+{
+    mg_str_t            *s;
+    ngx_http_request_t  *r;
+
+    r = x->request;
+    s = rec->str;
+
+    s[MG_RS_TABLE] = x->group.table;
+    s[MG_RS_GROUP] = x->group.name;
+    s[MG_RS_MODEL_REQUESTED] = ngx_http_model_exchange_str(x->requested);
+    s[MG_RS_MODEL_ASSIGNED] = x->assigned.model_id;
+    s[MG_RS_MODEL_SERVED] = x->served.model_id;
+    s[MG_RS_UPSTREAM_MODEL] = x->served.upstream_model;
+    s[MG_RS_PROVIDER] = x->backend.id;
+    s[MG_RS_REQUEST_ID] = ngx_http_model_exchange_str(x->request_id);
+    s[MG_RS_UPSTREAM_REQUEST_ID] = ngx_http_model_exchange_str(x->upstream_id);
+    s[MG_RS_TRACEPARENT] = ngx_http_model_exchange_str(x->traceparent);
+    s[MG_RS_METHOD] = ngx_http_model_exchange_str(r->method_name);
+    s[MG_RS_PATH] = ngx_http_model_exchange_str(x->path);
+    s[MG_RS_CLIENT] = ngx_http_model_exchange_str(r->connection->addr_text);
+
+    if (x->served.model_id.len) {
+        s[MG_RS_ROLE] = mg_member_role_names[x->served.role];
+    }
 }
 
 
@@ -196,6 +274,22 @@ ngx_http_model_exchange_done(ngx_http_model_exchange_t *x, ngx_int_t rc)
     if (ngx_http_model_exchange_finished) {
         ngx_http_model_exchange_finished(x, rc);
     }
+}
+
+
+void
+ngx_http_model_exchange_on_decision(
+    ngx_int_t (*decided)(ngx_http_model_exchange_t *x))
+{
+    ngx_http_model_exchange_beside = decided;
+}
+
+
+ngx_int_t
+ngx_http_model_exchange_decided(ngx_http_model_exchange_t *x)
+{
+    return ngx_http_model_exchange_beside
+           ? ngx_http_model_exchange_beside(x) : NGX_OK;
 }
 
 

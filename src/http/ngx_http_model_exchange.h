@@ -26,6 +26,9 @@
 typedef struct ngx_http_model_secrets_s  ngx_http_model_secrets_t;
 
 struct ngx_http_model_fallback_s;
+struct ngx_http_model_attempt_s;
+struct ngx_http_model_capture_s;
+struct ngx_http_model_strip_s;
 
 
 typedef struct {
@@ -56,21 +59,30 @@ typedef struct {
     ngx_uint_t              stream;        /* the client asked for one */
     off_t                   request_bytes; /* of the body, as it came */
     ngx_str_t               request_id;    /* the client's X-Request-Id */
-    ngx_str_t               traceparent;
-    off_t                   name_start;    /* the model in the body that is */
-    off_t                   name_end;      /* sent; 0: not rewritten */
+    ngx_str_t               traceparent;   /* the client's, or our own */
+    ngx_str_t               trace_out;     /* sent on; empty: not made yet */
+    uint8_t                 span_id[8];    /* of it */
+    off_t                   name_start;    /* of the model in the body that */
+    off_t                   name_end;      /* came; both 0: it is not there */
+    off_t                   options_at;    /* as in mg_scan_t */
+    ngx_chain_t            *body;          /* as it came, all along */
+    off_t                   body_length;
     ngx_str_t               path;          /* of the request, decoded */
     ngx_str_t               args;
     ngx_str_t               suffix;        /* of a model named by path */
     uint32_t                tried;         /* bit n: variant n was served */
     uint32_t                held;          /* bit n: its breaker is open */
     ngx_uint_t              attempts;      /* that were begun */
+    struct ngx_http_model_attempt_s  *failed;      /* variants, in order */
     ngx_msec_t              read_timeout;  /* after the first byte; 0: the
                                               same as before it */
     struct ngx_http_model_fallback_s  *fallback;   /* NULL: off */
     mg_gate_t              *gate;          /* of backend; NULL: not watched */
 
     mg_usage_reader_t      *reader;        /* tap; NULL: not read */
+    struct ngx_http_model_strip_s  *strip;         /* NULL: passes as it is */
+    struct ngx_http_model_capture_s  *capture;     /* NULL: is not kept */
+    mg_str_t                request_body;  /* that is kept */
     int64_t                 ttft_us;       /* -1 unknown */
     int64_t                 now_us;        /* monotonic, in a call of the
                                               tap that looked; or 0 */
@@ -89,6 +101,13 @@ typedef struct {
     unsigned                refused:1;     /* answered by the gateway */
     unsigned                cut:1;         /* by the end of the worker */
     unsigned                logged:1;      /* its record is made */
+    unsigned                forced:1;      /* variant by a header */
+    unsigned                dry_run:1;     /* decided, proxied as before */
+    unsigned                options_null:1;
+    unsigned                options_some:1;
+    unsigned                usage_asked:1; /* by the client, or who knows */
+    unsigned                usage_added:1; /* include_usage was put into the
+                                              body: the extra is taken out */
     void                   *pending;       /* the record as it was when the
                                               answer was whole; or NULL */
     size_t                  pending_size;
@@ -106,11 +125,19 @@ ngx_http_model_exchange_t *ngx_http_model_exchange_create(
 mg_usage_reader_t *ngx_http_model_exchange_reader(
     ngx_http_model_exchange_t *x);
 
-/* Nano-USD by the served variant's prices, or MG_COST_UNKNOWN. */
-int64_t ngx_http_model_exchange_cost(const ngx_http_model_exchange_t *x);
+/*
+ * Nano-USD by the served variant's prices, or MG_COST_UNKNOWN and why.
+ * reason may be NULL.
+ */
+int64_t ngx_http_model_exchange_cost(const ngx_http_model_exchange_t *x,
+    mg_cost_reason_e *reason);
 
 /* Where its record is made; comes with the exchange, not initialized. */
 mg_record_t *ngx_http_model_exchange_record(ngx_http_model_exchange_t *x);
+
+/* Begins *rec with what is known before the answer; strings are x's. */
+void ngx_http_model_exchange_describe(ngx_http_model_exchange_t *x,
+    mg_record_t *rec);
 
 /*
  * What to do before the last byte of an answer goes out, once; and when it
@@ -135,6 +162,15 @@ void ngx_http_model_exchange_on_answer(
 ngx_int_t ngx_http_model_exchange_judge(ngx_http_model_exchange_t *x);
 void ngx_http_model_exchange_done(ngx_http_model_exchange_t *x,
     ngx_int_t rc);
+
+/*
+ * One more: what is done with a request beside being served, when it is
+ * decided who serves it and the body is as it came.  NGX_AGAIN: call it again
+ * when the body is read.
+ */
+void ngx_http_model_exchange_on_decision(
+    ngx_int_t (*decided)(ngx_http_model_exchange_t *x));
+ngx_int_t ngx_http_model_exchange_decided(ngx_http_model_exchange_t *x);
 
 /* In exit_process: gives back the slots that wait for a request. */
 void ngx_http_model_exchange_exit(void);

@@ -25,6 +25,7 @@
 #include "http/ngx_http_model_choice.h"
 #include "http/ngx_http_model_fallback.h"
 #include "http/ngx_http_model_health.h"
+#include "ngx/ngx_http_model_param.h"
 
 
 #define NGX_HTTP_MODEL_FALLBACK_NAME   "@ model_fallback "
@@ -48,22 +49,6 @@ typedef struct {
 } ngx_http_model_fallback_place_t;
 
 
-typedef struct ngx_http_model_fallback_param_s
-    ngx_http_model_fallback_param_t;
-
-/* A parameter of model_fallback. */
-struct ngx_http_model_fallback_param_s {
-    ngx_str_t                  name;         /* with its "=" */
-    ngx_int_t                (*handler)(ngx_http_model_fallback_t *f,
-                                   const ngx_http_model_fallback_param_t *p,
-                                   ngx_str_t *value);
-    size_t                     offset;       /* in ..._fallback_t */
-    ngx_int_t                  min;
-    ngx_int_t                  max;
-    char                      *wrong;        /* what to say otherwise */
-};
-
-
 static ngx_int_t ngx_http_model_fallback_judge(ngx_http_model_exchange_t *x);
 static void ngx_http_model_fallback_done(ngx_http_model_exchange_t *x,
     ngx_int_t rc);
@@ -77,15 +62,8 @@ static ngx_int_t ngx_http_model_fallback_seconds(ngx_str_t *value);
 
 static char *ngx_http_model_fallback(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-static ngx_int_t ngx_http_model_fallback_statuses(
-    ngx_http_model_fallback_t *f, const ngx_http_model_fallback_param_t *p,
-    ngx_str_t *value);
-static ngx_int_t ngx_http_model_fallback_number(ngx_http_model_fallback_t *f,
-    const ngx_http_model_fallback_param_t *p, ngx_str_t *value);
-static ngx_int_t ngx_http_model_fallback_time(ngx_http_model_fallback_t *f,
-    const ngx_http_model_fallback_param_t *p, ngx_str_t *value);
-static void ngx_http_model_fallback_put(ngx_http_model_fallback_t *f,
-    const ngx_http_model_fallback_param_t *p, ngx_int_t n);
+static ngx_int_t ngx_http_model_fallback_statuses(void *conf,
+    const ngx_http_model_param_t *p, ngx_str_t *value);
 static void *ngx_http_model_fallback_create_main_conf(ngx_conf_t *cf);
 static void *ngx_http_model_fallback_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_model_fallback_merge_loc_conf(ngx_conf_t *cf,
@@ -98,30 +76,35 @@ static ngx_int_t ngx_http_model_fallback_named(ngx_conf_t *cf,
 static ngx_int_t ngx_http_model_fallback_init_process(ngx_cycle_t *cycle);
 
 
-#define NGX_HTTP_MODEL_FALLBACK_PARAM(name, handler, member, min, max, wrong) \
-    { ngx_string(name "="), ngx_http_model_fallback_##handler,                \
+#define NGX_HTTP_MODEL_FALLBACK_PARAM(name, read, member, min, max, wrong)    \
+    { ngx_string(name "="), read,                                             \
       offsetof(ngx_http_model_fallback_t, member), min, max, wrong }
 
-static const ngx_http_model_fallback_param_t
-    ngx_http_model_fallback_params[] =
-{
-    NGX_HTTP_MODEL_FALLBACK_PARAM("statuses", statuses, statuses, 500, 599,
+static const ngx_http_model_param_t  ngx_http_model_fallback_params[] = {
+
+    NGX_HTTP_MODEL_FALLBACK_PARAM("statuses",
+        ngx_http_model_fallback_statuses, statuses, 500, 599,
         "is no list of at most 16 of the statuses 408, 409, 425, 429 and 500 "
         "to 599, such as 429,503"),
 
-    NGX_HTTP_MODEL_FALLBACK_PARAM("timeout", time, timeout, 1, 3600000,
+    NGX_HTTP_MODEL_FALLBACK_PARAM("timeout",
+        ngx_http_model_param_time, timeout, 1, 3600000,
         "is no time between 1ms and 1h; give one such as 60s"),
 
-    NGX_HTTP_MODEL_FALLBACK_PARAM("tries", number, tries, 1, 8,
+    NGX_HTTP_MODEL_FALLBACK_PARAM("tries",
+        ngx_http_model_param_number, tries, 1, 8,
         "is not a number of attempts between 1 and 8"),
 
-    NGX_HTTP_MODEL_FALLBACK_PARAM("budget", number, budget, 0, 100,
+    NGX_HTTP_MODEL_FALLBACK_PARAM("budget",
+        ngx_http_model_param_number, budget, 0, 100,
         "is no share between 0% and 100%; give one such as 20%"),
 
-    NGX_HTTP_MODEL_FALLBACK_PARAM("breaker", number, failures, 1, 255,
+    NGX_HTTP_MODEL_FALLBACK_PARAM("breaker",
+        ngx_http_model_param_number, failures, 1, 255,
         "is not a number of failures between 1 and 255"),
 
-    NGX_HTTP_MODEL_FALLBACK_PARAM("pause", time, pause_ms, 1, 3600000,
+    NGX_HTTP_MODEL_FALLBACK_PARAM("pause",
+        ngx_http_model_param_time, pause_ms, 1, 3600000,
         "is no time between 1ms and 1h; give one such as 10s"),
 
     { ngx_null_string, NULL, 0, 0, 0, NULL }
@@ -415,12 +398,11 @@ ngx_http_model_fallback_seconds(ngx_str_t *value)
 static char *
 ngx_http_model_fallback(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    char                                   *wrong;
-    ngx_str_t                              *value, text;
-    ngx_uint_t                              i;
-    ngx_http_model_fallback_t              *f;
-    ngx_http_model_loc_conf_t              *lcf;
-    const ngx_http_model_fallback_param_t  *p;
+    ngx_str_t                  *value;
+    ngx_uint_t                  i;
+    const char                 *wrong;
+    ngx_http_model_fallback_t  *f;
+    ngx_http_model_loc_conf_t  *lcf;
 
     static const ngx_uint_t  statuses[] = { 429, 500, 502, 503, 504, 529 };
 
@@ -464,16 +446,10 @@ ngx_http_model_fallback(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         wrong = "is no parameter of \"model_fallback\"; it takes statuses=, "
                 "timeout=, tries=, budget=, breaker= and pause=";
 
-        for (p = ngx_http_model_fallback_params; p->handler; p++) {
-            if (ngx_strncmp(value[i].data, p->name.data, p->name.len) == 0) {
-                text.data = value[i].data + p->name.len;
-                text.len = value[i].len - p->name.len;
-                wrong = p->handler(f, p, &text) == NGX_OK ? NULL : p->wrong;
-                break;
-            }
-        }
-
-        if (wrong) {
+        if (ngx_http_model_param_read(ngx_http_model_fallback_params, f,
+                                      &value[i], &wrong)
+            != NGX_OK)
+        {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "\"%V\" %s", &value[i],
                                wrong);
             return NGX_CONF_ERROR;
@@ -490,9 +466,11 @@ ngx_http_model_fallback(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 /* What another server would answer as well is no reason to ask it. */
 
 static ngx_int_t
-ngx_http_model_fallback_statuses(ngx_http_model_fallback_t *f,
-    const ngx_http_model_fallback_param_t *p, ngx_str_t *value)
+ngx_http_model_fallback_statuses(void *conf, const ngx_http_model_param_t *p,
+    ngx_str_t *value)
 {
+    ngx_http_model_fallback_t *f = conf;
+
     u_char     *at, *end, *last;
     ngx_int_t   n;
 
@@ -516,59 +494,6 @@ ngx_http_model_fallback_statuses(ngx_http_model_fallback_t *f,
     }
 
     return NGX_OK;
-}
-
-
-/* A percent sign may follow a share, and only a share. */
-
-static ngx_int_t
-ngx_http_model_fallback_number(ngx_http_model_fallback_t *f,
-    const ngx_http_model_fallback_param_t *p, ngx_str_t *value)
-{
-    size_t     len;
-    ngx_int_t  n;
-
-    len = value->len;
-
-    if (p->max == 100 && len && value->data[len - 1] == '%') {
-        len--;
-    }
-
-    n = ngx_atoi(value->data, len);
-
-    if (n < p->min || n > p->max) {
-        return NGX_ERROR;
-    }
-
-    ngx_http_model_fallback_put(f, p, n);
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_model_fallback_time(ngx_http_model_fallback_t *f,
-    const ngx_http_model_fallback_param_t *p, ngx_str_t *value)
-{
-    ngx_int_t  n;
-
-    n = ngx_parse_time(value, 0);
-
-    if (n < p->min || n > p->max) {
-        return NGX_ERROR;
-    }
-
-    ngx_http_model_fallback_put(f, p, n);
-
-    return NGX_OK;
-}
-
-
-static void
-ngx_http_model_fallback_put(ngx_http_model_fallback_t *f,
-    const ngx_http_model_fallback_param_t *p, ngx_int_t n)
-{
-    *(ngx_uint_t *) (void *) ((char *) f + p->offset) = (ngx_uint_t) n;
 }
 
 
@@ -790,6 +715,7 @@ ngx_http_model_fallback_named(ngx_conf_t *cf,
 static ngx_int_t
 ngx_http_model_fallback_init_process(ngx_cycle_t *cycle)
 {
+    mg_gates_t                           *gates;
     ngx_http_model_main_conf_t           *mcf;
     ngx_http_model_fallback_main_conf_t  *fmcf;
 
@@ -805,8 +731,10 @@ ngx_http_model_fallback_init_process(ngx_cycle_t *cycle)
     fmcf = ngx_http_cycle_get_module_main_conf(cycle,
                                               ngx_http_model_fallback_module);
 
-    ngx_http_model_health_init(ngx_http_model_zone_get(mcf->zone, fmcf->area,
-                                                       NULL));
+    gates = ngx_http_model_zone_get(mcf->zone, fmcf->area, NULL);
+
+    ngx_http_model_health_init(gates);
+    mg_word_set(ngx_http_model_env()->backends, gates);
 
     return NGX_OK;
 }

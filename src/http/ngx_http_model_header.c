@@ -41,7 +41,8 @@ static const ngx_str_t  ngx_http_model_header_credentials[] = {
     ngx_string("proxy-authorization"),
     ngx_string("x-api-key"),
     ngx_string("x-goog-api-key"),
-    ngx_string("api-key")
+    ngx_string("api-key"),
+    ngx_string("x-model-variant")
 };
 
 #define NGX_HTTP_MODEL_HEADER_CREDENTIALS                                     \

@@ -107,6 +107,34 @@ ngx_http_model_health_enter(ngx_http_model_exchange_t *x, ngx_uint_t forced)
 }
 
 
+ngx_uint_t
+ngx_http_model_health_well(ngx_http_model_exchange_t *x)
+{
+    uint64_t    word;
+    mg_gate_t  *g;
+
+    g = ngx_http_model_health_find(x);
+
+    if (g == NULL) {
+        return 1;
+    }
+
+    if (mg_word_get(g->hold) > (uint64_t) ngx_current_msec * 1000) {
+        return 0;
+    }
+
+    /* a copy of the word is asked: the one that tries is a client's */
+
+    word = mg_word_get(g->breaker);
+
+    return word == 0
+           || mg_breaker_move(&word, MG_BREAKER_ASK,
+                              ngx_http_model_health_limits(x),
+                              ngx_current_msec)
+              != MG_DECLINED;
+}
+
+
 void
 ngx_http_model_health_cancel(ngx_http_model_exchange_t *x)
 {
@@ -197,10 +225,10 @@ ngx_http_model_health_leave(ngx_http_model_exchange_t *x,
 static mg_gate_t *
 ngx_http_model_health_find(ngx_http_model_exchange_t *x)
 {
-    u_char                        *last;
+    char                           name[MG_GATE_NAME_MAX];
+    size_t                         len;
     uint64_t                       serial;
     ngx_http_model_health_slot_t  *slot;
-    u_char                         name[MG_GATE_NAME_MAX];
 
     static ngx_http_model_health_slot_t  slots[NGX_HTTP_MODEL_HEALTH_SLOTS];
 
@@ -221,22 +249,10 @@ ngx_http_model_health_find(ngx_http_model_exchange_t *x)
     slot->serial = serial;
     slot->index = x->backend.index;
 
-    last = name + sizeof(name);
-
-    if (mg_str_eq(x->backend.org_id, mg_str(MG_ORG_DEFAULT))) {
-        last = ngx_slprintf(name, last, "%*s", x->backend.id.len,
-                            x->backend.id.data);
-
-    } else {
-        last = ngx_slprintf(name, last, "%*s@%*s",
-                            ngx_min(x->backend.id.len, 55),
-                            x->backend.id.data,
-                            ngx_min(x->backend.org_id.len, 8),
-                            x->backend.org_id.data);
-    }
+    len = mg_gate_name(x->backend.id, x->backend.org_id, name);
 
     slot->gate = mg_gate_find(ngx_http_model_health_gates,
-                              mg_str_n((char *) name, last - name));
+                              mg_str_n(name, len));
 
     /* the last one is what all share that found no slot */
 

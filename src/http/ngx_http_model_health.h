@@ -34,6 +34,9 @@ void ngx_http_model_health_init(mg_gates_t *gates);
 ngx_int_t ngx_http_model_health_enter(ngx_http_model_exchange_t *x,
     ngx_uint_t forced);
 
+/* 1: nothing speaks against a request to x->backend that counts for nothing. */
+ngx_uint_t ngx_http_model_health_well(ngx_http_model_exchange_t *x);
+
 /* The request that x->gate was entered for is not made after all. */
 void ngx_http_model_health_cancel(ngx_http_model_exchange_t *x);
 

@@ -19,8 +19,11 @@
  * Event loop only.
  */
 
+#include "http/ngx_http_model_attempt.h"
+#include "http/ngx_http_model_capture.h"
 #include "http/ngx_http_model_exchange.h"
 #include "http/ngx_http_model_recorder.h"
+#include "model/mg_policy.h"
 
 
 #define NGX_HTTP_MODEL_LOG_GUESSES   16      /* power of two */
@@ -29,20 +32,18 @@
 static ngx_int_t ngx_http_model_log_handler(ngx_http_request_t *r);
 static void ngx_http_model_log_whole(ngx_http_model_exchange_t *x);
 static void ngx_http_model_log_exchange(ngx_http_model_exchange_t *x);
-static void ngx_http_model_log_begin(ngx_http_model_exchange_t *x,
-    mg_record_t *rec);
 static void ngx_http_model_log_cut(ngx_http_model_exchange_t *x);
 static void ngx_http_model_log_outcome(ngx_http_model_exchange_t *x,
     mg_record_t *rec);
+static void ngx_http_model_log_bodies(ngx_http_model_exchange_t *x,
+    mg_record_t *rec);
 static ngx_uint_t ngx_http_model_log_status(ngx_http_request_t *r);
 static ngx_http_upstream_state_t *ngx_http_model_log_attempts(
-    ngx_http_request_t *r, mg_record_t *rec);
+    ngx_http_model_exchange_t *x, mg_record_t *rec);
 static ngx_uint_t ngx_http_model_log_truncated(ngx_http_model_exchange_t *x);
 static mg_str_t ngx_http_model_log_class(ngx_http_model_exchange_t *x,
     mg_record_t *rec, ngx_http_upstream_state_t *state, ngx_uint_t gone);
 static ngx_uint_t ngx_http_model_log_fault(mg_str_t class);
-static void ngx_http_model_log_strings(ngx_http_request_t *r,
-    ngx_http_model_exchange_t *x, mg_record_t *rec);
 static void ngx_http_model_log_tally(ngx_http_model_exchange_t *x,
     const mg_record_t *rec);
 static void ngx_http_model_log_metrics(ngx_http_request_t *r, mg_buf_t *b);
@@ -118,17 +119,25 @@ ngx_http_model_log_handler(ngx_http_request_t *r)
 static void
 ngx_http_model_log_whole(ngx_http_model_exchange_t *x)
 {
-    ngx_uint_t    ended;
-    mg_record_t  *rec;
+    ngx_uint_t                  ended;
+    mg_record_t                *rec;
+    ngx_http_model_loc_conf_t  *conf;
+
+    conf = ngx_http_get_module_loc_conf(x->request, ngx_http_model_module);
 
     rec = ngx_http_model_exchange_record(x);
     ended = x->ended;
     x->ended = 1;
 
-    ngx_http_model_log_begin(x, rec);
+    ngx_http_model_exchange_describe(x, rec);
     ngx_http_model_log_outcome(x, rec);
 
     x->ended = ended;
+
+    if (!conf->record) {
+        return;
+    }
+
     x->pending = ngx_http_model_recorder_pend(rec, &x->pending_size);
 }
 
@@ -136,24 +145,31 @@ ngx_http_model_log_whole(ngx_http_model_exchange_t *x)
 static void
 ngx_http_model_log_exchange(ngx_http_model_exchange_t *x)
 {
-    mg_str_t      class;
-    mg_record_t  *rec;
+    mg_str_t                    class;
+    mg_record_t                *rec;
+    ngx_http_model_loc_conf_t  *conf;
 
     if (x->logged) {
         return;
     }
 
+    conf = ngx_http_get_module_loc_conf(x->request, ngx_http_model_module);
+
     x->logged = 1;
     rec = ngx_http_model_exchange_record(x);
 
     if (!x->whole) {
-        ngx_http_model_log_begin(x, rec);
+        ngx_http_model_exchange_describe(x, rec);
     }
 
     class = rec->str[MG_RS_ERROR_CLASS];
 
     ngx_http_model_log_outcome(x, rec);
     ngx_http_model_log_tally(x, rec);
+
+    if (!conf->record) {
+        return;
+    }
 
     /* of its strings no other can have changed since the answer was whole */
 
@@ -165,29 +181,6 @@ ngx_http_model_log_exchange(ngx_http_model_exchange_t *x)
         ngx_http_model_recorder_unpend(x->pending, x->pending_size);
         x->pending = NULL;
     }
-}
-
-
-/* What was decided before the answer. */
-
-static void
-ngx_http_model_log_begin(ngx_http_model_exchange_t *x, mg_record_t *rec)
-{
-    mg_record_init(rec);
-
-    rec->id = x->id;
-    ngx_memcpy(rec->group_id.b, x->group.id_bytes, 16);
-    ngx_memcpy(rec->org_id.b, x->group.org_bytes, 16);
-    ngx_memcpy(rec->token_id.b, x->token_bytes, 16);
-    ngx_memcpy(rec->key_hash, x->key_hash, 16);
-
-    rec->created_at = x->begun_us;
-    rec->key_source = x->key_source;
-    rec->bucket = x->bucket;
-    rec->stream = x->stream;
-    rec->request_bytes = x->request_bytes;
-
-    ngx_http_model_log_strings(x->request, x, rec);
 }
 
 
@@ -204,6 +197,7 @@ static void
 ngx_http_model_log_outcome(ngx_http_model_exchange_t *x, mg_record_t *rec)
 {
     ngx_uint_t                  gone;
+    mg_cost_reason_e            reason;
     ngx_http_request_t         *r;
     ngx_http_upstream_state_t  *state;
 
@@ -213,7 +207,7 @@ ngx_http_model_log_outcome(ngx_http_model_exchange_t *x, mg_record_t *rec)
     rec->ttft_us = x->ttft_us;
     rec->response_bytes = x->received;
 
-    state = ngx_http_model_log_attempts(r, rec);
+    state = ngx_http_model_log_attempts(x, rec);
 
     rec->status = ngx_http_model_log_status(r);
     rec->truncated = ngx_http_model_log_truncated(x);
@@ -230,10 +224,32 @@ ngx_http_model_log_outcome(ngx_http_model_exchange_t *x, mg_record_t *rec)
         rec->usage_source = mg_usage_source(x->reader, !rec->truncated);
     }
 
-    rec->cost_nano = ngx_http_model_exchange_cost(x);
+    rec->cost_nano = ngx_http_model_exchange_cost(x, &reason);
+    rec->cost_reason = reason;
+
+    if (x->group.bodies) {
+        ngx_http_model_log_bodies(x, rec);
+    }
 
     rec->str[MG_RS_ERROR_CLASS] = ngx_http_model_log_class(x, rec, state,
                                                            gone);
+}
+
+
+static void
+ngx_http_model_log_bodies(ngx_http_model_exchange_t *x, mg_record_t *rec)
+{
+    rec->bodies = 0;
+    rec->request_body = x->request_body;
+    rec->response_body = ngx_http_model_capture_response(x);
+
+    if (rec->request_body.len) {
+        rec->bodies |= MG_POLICY_REQUEST_BODY;
+    }
+
+    if (rec->response_body.len) {
+        rec->bodies |= MG_POLICY_RESPONSE_BODY;
+    }
 }
 
 
@@ -247,11 +263,13 @@ ngx_http_model_log_status(ngx_http_request_t *r)
 /* Counts the connections that were tried; the last one's state, or NULL. */
 
 static ngx_http_upstream_state_t *
-ngx_http_model_log_attempts(ngx_http_request_t *r, mg_record_t *rec)
+ngx_http_model_log_attempts(ngx_http_model_exchange_t *x, mg_record_t *rec)
 {
     ngx_uint_t                  i;
+    ngx_http_request_t         *r;
     ngx_http_upstream_state_t  *state, *last;
 
+    r = x->request;
     rec->attempts = 0;
 
     if (r->upstream_states == NULL) {
@@ -273,6 +291,10 @@ ngx_http_model_log_attempts(ngx_http_request_t *r, mg_record_t *rec)
     }
 
     rec->str[MG_RS_UPSTREAM_ADDR] = ngx_http_model_log_str(*last->peer);
+
+    if (rec->attempts > 1 && rec->str[MG_RS_ATTEMPTS].len == 0) {
+        rec->str[MG_RS_ATTEMPTS] = ngx_http_model_attempt_log(r, x);
+    }
 
     if (last->response_time != (ngx_msec_t) -1) {
         rec->upstream_us = (int64_t) last->response_time * 1000;
@@ -308,7 +330,7 @@ ngx_http_model_log_class(ngx_http_model_exchange_t *x, mg_record_t *rec,
     ngx_http_upstream_state_t *state, ngx_uint_t gone)
 {
     if (x->refused) {
-        return mg_str("no_backend");
+        return rec->status < 500 ? mg_str("refused") : mg_str("no_backend");
     }
 
     if (gone) {
@@ -373,36 +395,6 @@ ngx_http_model_log_fault(mg_str_t class)
 }
 
 
-/* No arguments of the URI: some clients send their keys there. */
-
-static void
-ngx_http_model_log_strings(ngx_http_request_t *r,
-    ngx_http_model_exchange_t *x, mg_record_t *rec)
-{
-    mg_str_t  *s;
-
-    s = rec->str;
-
-    s[MG_RS_TABLE] = x->group.table;
-    s[MG_RS_GROUP] = x->group.name;
-    s[MG_RS_MODEL_REQUESTED] = ngx_http_model_log_str(x->requested);
-    s[MG_RS_MODEL_ASSIGNED] = x->assigned.model_id;
-    s[MG_RS_MODEL_SERVED] = x->served.model_id;
-    s[MG_RS_UPSTREAM_MODEL] = x->served.upstream_model;
-    s[MG_RS_PROVIDER] = x->backend.id;
-    s[MG_RS_REQUEST_ID] = ngx_http_model_log_str(x->request_id);
-    s[MG_RS_UPSTREAM_REQUEST_ID] = ngx_http_model_log_str(x->upstream_id);
-    s[MG_RS_TRACEPARENT] = ngx_http_model_log_str(x->traceparent);
-    s[MG_RS_METHOD] = ngx_http_model_log_str(r->method_name);
-    s[MG_RS_PATH] = ngx_http_model_log_str(x->path);
-    s[MG_RS_CLIENT] = ngx_http_model_log_str(r->connection->addr_text);
-
-    if (x->served.model_id.len) {
-        s[MG_RS_ROLE] = mg_member_role_names[x->served.role];
-    }
-}
-
-
 static void
 ngx_http_model_log_tally(ngx_http_model_exchange_t *x, const mg_record_t *rec)
 {
@@ -414,7 +406,7 @@ ngx_http_model_log_tally(ngx_http_model_exchange_t *x, const mg_record_t *rec)
 
     cells = ngx_http_model_recorder_cells(&n);
 
-    if (cells == NULL) {
+    if (cells == NULL || x->dry_run) {
         return;
     }
 

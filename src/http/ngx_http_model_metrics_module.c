@@ -241,7 +241,10 @@ ngx_http_model_metrics_state(mg_buf_t *b, const mg_state_t *s)
         name = g->name;
         word = (const uint64_t *) ((const char *) s + g->offset);
 
-        ngx_http_model_metrics_value(b, g, mg_word_get(*word), now);
+        ngx_http_model_metrics_value(b, g,
+                                     g->kind == NGX_HTTP_MODEL_METRICS_READY
+                                     ? (uint64_t) mg_ready(s)
+                                     : mg_word_get(*word), now);
     }
 }
 
@@ -255,10 +258,6 @@ ngx_http_model_metrics_value(mg_buf_t *b,
     us = (int64_t) word;
 
     switch (g->kind) {
-
-    case NGX_HTTP_MODEL_METRICS_READY:
-        us = (word == MG_PHASE_READY);
-        break;
 
     case NGX_HTTP_MODEL_METRICS_AGE:
 

@@ -9,6 +9,8 @@
  */
 
 #include "http/ngx_http_model_core.h"
+#include "http/ngx_http_model_reach.h"
+#include "http/ngx_http_model_rotate.h"
 #include "http/ngx_http_model_worker.h"
 
 
@@ -91,6 +93,27 @@ static ngx_command_t  ngx_http_model_commands[] = {
       0,
       NULL },
 
+    { ngx_string("model_resolver"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_1MORE,
+      ngx_http_model_reach_resolver,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("model_probe"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_1MORE,
+      ngx_http_model_reach_probe,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("model_secret"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE2,
+      ngx_http_model_rotate_secret,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("model_catalog_source"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
       ngx_http_model_catalog_source,
@@ -112,6 +135,13 @@ static ngx_command_t  ngx_http_model_commands[] = {
       offsetof(ngx_http_model_main_conf_t, validate_concurrency),
       &ngx_http_model_concurrency_bounds },
 
+    { ngx_string("model_validate_host_concurrency"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_model_main_conf_t, validate_host),
+      &ngx_http_model_concurrency_bounds },
+
     { ngx_string("model_validate_timeout"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_msec_slot,
@@ -125,6 +155,13 @@ static ngx_command_t  ngx_http_model_commands[] = {
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_model_loc_conf_t, auth),
       &ngx_http_model_auth_levels },
+
+    { ngx_string("model_record"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_model_loc_conf_t, record),
+      NULL },
 
       ngx_null_command
 };
@@ -243,6 +280,7 @@ ngx_http_model_create_main_conf(ngx_conf_t *cf)
     mcf->database_timeout = NGX_CONF_UNSET_MSEC;
     mcf->allow_private = NGX_CONF_UNSET;
     mcf->validate_concurrency = NGX_CONF_UNSET_UINT;
+    mcf->validate_host = NGX_CONF_UNSET_UINT;
     mcf->validate_timeout = NGX_CONF_UNSET_MSEC;
 
     if (ngx_array_init(&mcf->routes, cf->pool, 32,
@@ -271,6 +309,7 @@ ngx_http_model_init_main_conf(ngx_conf_t *cf, void *conf)
     ngx_conf_init_msec_value(mcf->database_timeout, 10000);
     ngx_conf_init_value(mcf->allow_private, 0);
     ngx_conf_init_uint_value(mcf->validate_concurrency, 64);
+    ngx_conf_init_uint_value(mcf->validate_host, mcf->validate_concurrency);
     ngx_conf_init_msec_value(mcf->validate_timeout, 30000);
 
     return NGX_CONF_OK;
@@ -289,6 +328,7 @@ ngx_http_model_create_loc_conf(ngx_conf_t *cf)
 
     lcf->auth = NGX_CONF_UNSET_UINT;
     lcf->fallback = NGX_CONF_UNSET_PTR;
+    lcf->record = NGX_CONF_UNSET;
 
     return lcf;
 }
@@ -303,6 +343,7 @@ ngx_http_model_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_uint_value(conf->auth, prev->auth,
                               NGX_HTTP_MODEL_AUTH_DEFAULT);
     ngx_conf_merge_ptr_value(conf->fallback, prev->fallback, NULL);
+    ngx_conf_merge_value(conf->record, prev->record, 1);
 
     return NGX_CONF_OK;
 }
@@ -584,15 +625,29 @@ ngx_http_model_postconfiguration(ngx_conf_t *cf)
     mcf->gates_area = ngx_http_model_zone_area(cf, mcf->zone, "gates",
                                                sizeof(mg_gates_t));
 
+    mcf->hosts_area = ngx_http_model_zone_area(cf, mcf->zone, "hosts",
+                                               sizeof(mg_hosts_t));
+
+    mcf->peaks_area = ngx_http_model_zone_area(cf, mcf->zone, "peaks",
+                                               sizeof(mg_peaks_t));
+
+    mcf->events_area = ngx_http_model_zone_area(cf, mcf->zone, "events",
+                                                sizeof(mg_events_t));
+
     if (mcf->state_area == NGX_ERROR
         || mcf->metrics_area == NGX_ERROR
-        || mcf->gates_area == NGX_ERROR)
+        || mcf->gates_area == NGX_ERROR
+        || mcf->hosts_area == NGX_ERROR
+        || mcf->peaks_area == NGX_ERROR
+        || mcf->events_area == NGX_ERROR)
     {
         return NGX_ERROR;
     }
 
     if (ngx_http_model_pool(cf, "model_db", &mcf->db_pool) != NGX_OK
-        || ngx_http_model_pool(cf, "model_jobs", &mcf->jobs_pool) != NGX_OK)
+        || ngx_http_model_pool(cf, mcf->jobs_pool_name.len
+                                   ? (char *) mcf->jobs_pool_name.data
+                                   : "model_jobs", &mcf->jobs_pool) != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -620,7 +675,7 @@ ngx_http_model_check(ngx_conf_t *cf, ngx_http_model_main_conf_t *mcf)
         { &mcf->catalog_source, "model_catalog_source" }
     };
 
-    used = NULL;
+    used = mcf->secrets ? "model_secret" : NULL;
 
     for (i = 0; i < sizeof(directives) / sizeof(directives[0]); i++) {
         if (directives[i].value->data) {

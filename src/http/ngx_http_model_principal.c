@@ -118,6 +118,32 @@ ngx_http_model_principal(ngx_http_request_t *r, mg_role_e need,
 }
 
 
+ngx_int_t
+ngx_http_model_principal_again(ngx_http_request_t *r, mg_role_e need)
+{
+    mg_snap_t                *snap;
+    ngx_str_t                 token;
+    ngx_http_model_digest_t  *d;
+
+    snap = ngx_http_model_snap_current(MG_SNAP_ROUTING);
+
+    if (snap == NULL) {
+        return NGX_OK;
+    }
+
+    if (ngx_http_model_principal_token(r, &token) != NGX_OK
+        || token.len > NGX_HTTP_MODEL_TOKEN_MAX
+        || ngx_http_model_principal_lookup(snap, &token, &d) != NGX_OK
+        || (d->token.expires_at && d->token.expires_at <= mg_now_us())
+        || !mg_role_allows(d->token.role, need))
+    {
+        return NGX_DECLINED;
+    }
+
+    return NGX_OK;
+}
+
+
 /* Made at the first question of a request; NULL when out of memory. */
 
 static ngx_http_model_identity_t *

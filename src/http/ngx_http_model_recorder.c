@@ -22,6 +22,7 @@
 #define NGX_HTTP_MODEL_SWEEP_TIME      1000    /* ms */
 #define NGX_HTTP_MODEL_CELLS           512
 #define NGX_HTTP_MODEL_HEAP_RING       (1024 * 1024)
+#define NGX_HTTP_MODEL_WARM            4096    /* bytes of the next record */
 #define NGX_HTTP_MODEL_PENDING_SHARE   8       /* of a slot's memory, at
                                                   least: one part of these */
 
@@ -268,16 +269,25 @@ ngx_http_model_recorder_leave(void)
 }
 
 
+/* Without its bodies: those are no loss that the trail cannot bear. */
+
 void *
 ngx_http_model_recorder_pend(const mg_record_t *record, size_t *size)
 {
     void                       *p;
+    mg_record_t                 bare;
     ngx_http_model_recorder_t  *w;
 
     w = &ngx_http_model_recorder;
 
     if (w->ring == NULL) {
         return NULL;
+    }
+
+    if (record->bodies) {
+        bare = *record;
+        bare.bodies = 0;
+        record = &bare;
     }
 
     *size = mg_record_size(record);
@@ -307,6 +317,7 @@ ngx_http_model_recorder_add(const mg_record_t *record, const void *pending,
     size_t size)
 {
     void                       *p;
+    mg_record_t                 bare;
     ngx_http_model_recorder_t  *w;
 
     w = &ngx_http_model_recorder;
@@ -315,11 +326,23 @@ ngx_http_model_recorder_add(const mg_record_t *record, const void *pending,
         return;
     }
 
-    if (pending == NULL) {
+    if (pending == NULL || record->bodies) {
+        pending = NULL;
         size = mg_record_size(record);
     }
 
     p = mg_ring_reserve(w->ring, size);
+
+    if (p == NULL && record->bodies) {
+        mg_metric_add(ngx_http_model_counters(), RECORD_BODIES_DROPPED, 1);
+
+        bare = *record;
+        bare.bodies = 0;
+        record = &bare;
+
+        size = mg_record_size(record);
+        p = mg_ring_reserve(w->ring, size);
+    }
 
     if (p == NULL) {
         mg_metric_add(ngx_http_model_counters(), RECORDS_DROPPED, 1);
@@ -333,7 +356,7 @@ ngx_http_model_recorder_add(const mg_record_t *record, const void *pending,
         }
 
         mg_ring_commit(w->ring, size);
-        mg_ring_warm(w->ring, size);
+        mg_ring_warm(w->ring, ngx_min(size, NGX_HTTP_MODEL_WARM));
     }
 
     if (w->flushing || w->closed) {

@@ -22,6 +22,7 @@
 
 typedef enum {
     NGX_HTTP_MODEL_SECRET_NEW = 0,
+    NGX_HTTP_MODEL_SECRET_NONE,
     NGX_HTTP_MODEL_SECRET_OPEN,
     NGX_HTTP_MODEL_SECRET_BAD
 } ngx_http_model_secret_e;
@@ -39,6 +40,7 @@ struct ngx_http_model_secrets_s {
     size_t                    size;         /* of the mapping */
     uint64_t                  generation;   /* these two: which snapshot */
     int64_t                   built_at;
+    ngx_uint_t                rotation;     /* keys of that time */
     ngx_uint_t                refs;         /* requests; 1 while current */
     uint32_t                  n;
     u_char                   *free;         /* room for texts */
@@ -47,36 +49,50 @@ struct ngx_http_model_secrets_s {
 
 
 static mg_auth_scheme_e ngx_http_model_secrets_scheme(mg_str_t protocol);
-static ngx_http_model_secrets_t *ngx_http_model_secrets_of(mg_snap_t *snap);
+static ngx_http_model_secrets_t *ngx_http_model_secrets_of(
+    ngx_http_model_main_conf_t *mcf, mg_snap_t *snap);
 static ngx_http_model_secrets_t *ngx_http_model_secrets_create(
-    mg_snap_t *snap);
+    ngx_http_model_main_conf_t *mcf, mg_snap_t *snap);
+static ngx_uint_t ngx_http_model_secrets_stated(
+    ngx_http_model_main_conf_t *mcf, mg_routing_backend_t *b);
 static void ngx_http_model_secrets_open(ngx_http_request_t *r,
     ngx_http_model_secrets_t *s, mg_routing_backend_t *b,
     ngx_http_model_secret_t *secret);
 
 
 static ngx_http_model_secrets_t  *ngx_http_model_secrets_current;
+static ngx_uint_t                 ngx_http_model_secrets_rotation;
+
+
+void
+ngx_http_model_secrets_rotate(void)
+{
+    ngx_http_model_secrets_rotation++;
+}
 
 
 ngx_int_t
 ngx_http_model_secrets_get(ngx_http_request_t *r,
     ngx_http_model_exchange_t *x)
 {
-    ngx_http_model_secret_t   *secret;
-    ngx_http_model_secrets_t  *s;
+    ngx_http_model_secret_t     *secret;
+    ngx_http_model_secrets_t    *s;
+    ngx_http_model_main_conf_t  *mcf;
 
     ngx_str_null(&x->authorization);
     ngx_str_null(&x->api_key);
     ngx_str_null(&x->key);
 
-    if (x->backend.key_sealed.len == 0) {
+    mcf = ngx_http_model_main(r);
+
+    if (x->backend.key_sealed.len == 0 && mcf->secrets == NULL) {
         return NGX_OK;
     }
 
     s = x->secrets;
 
     if (s == NULL) {
-        s = ngx_http_model_secrets_of(x->snap);
+        s = ngx_http_model_secrets_of(mcf, x->snap);
         if (s == NULL) {
             return NGX_DECLINED;
         }
@@ -97,6 +113,10 @@ ngx_http_model_secrets_get(ngx_http_request_t *r,
 
     if (secret->state == NGX_HTTP_MODEL_SECRET_BAD) {
         return NGX_DECLINED;
+    }
+
+    if (secret->state == NGX_HTTP_MODEL_SECRET_NONE) {
+        return NGX_OK;
     }
 
     switch (secret->scheme) {
@@ -149,14 +169,15 @@ ngx_http_model_secrets_release(ngx_http_model_secrets_t *s)
  */
 
 static ngx_http_model_secrets_t *
-ngx_http_model_secrets_of(mg_snap_t *snap)
+ngx_http_model_secrets_of(ngx_http_model_main_conf_t *mcf, mg_snap_t *snap)
 {
     ngx_http_model_secrets_t  *s;
 
     s = ngx_http_model_secrets_current;
 
     if (s && s->generation == mg_snap_generation(snap)
-        && s->built_at == mg_snap_built_at(snap))
+        && s->built_at == mg_snap_built_at(snap)
+        && s->rotation == ngx_http_model_secrets_rotation)
     {
         return s;
     }
@@ -166,14 +187,16 @@ ngx_http_model_secrets_of(mg_snap_t *snap)
         ngx_http_model_secrets_release(s);
     }
 
-    ngx_http_model_secrets_current = ngx_http_model_secrets_create(snap);
+    ngx_http_model_secrets_current = ngx_http_model_secrets_create(mcf,
+                                                                   snap);
 
     return ngx_http_model_secrets_current;
 }
 
 
 static ngx_http_model_secrets_t *
-ngx_http_model_secrets_create(mg_snap_t *snap)
+ngx_http_model_secrets_create(ngx_http_model_main_conf_t *mcf,
+    mg_snap_t *snap)
 {
     size_t                     size;
     uint32_t                   i, n;
@@ -186,7 +209,9 @@ ngx_http_model_secrets_create(mg_snap_t *snap)
 
     for (i = 0; i < n; i++) {
         mg_routing_backend(snap, i, &b);
-        size += sizeof(NGX_HTTP_MODEL_SECRET_SCHEME) + b.key_sealed.len;
+        size += sizeof(NGX_HTTP_MODEL_SECRET_SCHEME);
+        size += ngx_http_model_secrets_stated(mcf, &b) ? MG_SECRET_MAX
+                                                       : b.key_sealed.len;
     }
 
     size = ngx_align(size, ngx_pagesize);
@@ -208,11 +233,23 @@ ngx_http_model_secrets_create(mg_snap_t *snap)
     s->size = size;
     s->generation = mg_snap_generation(snap);
     s->built_at = mg_snap_built_at(snap);
+    s->rotation = ngx_http_model_secrets_rotation;
     s->refs = 1;
     s->n = n;
     s->free = (u_char *) &s->entries[n];
 
     return s;
+}
+
+
+/* 1: the configuration has a key for it, which is the operator's own. */
+
+static ngx_uint_t
+ngx_http_model_secrets_stated(ngx_http_model_main_conf_t *mcf,
+    mg_routing_backend_t *b)
+{
+    return mcf->secrets && mg_str_eq(b->org_id, mg_str(MG_ORG_DEFAULT))
+           && mg_secrets_has(mcf->secrets, b->id);
 }
 
 
@@ -224,23 +261,34 @@ ngx_http_model_secrets_open(ngx_http_request_t *r,
     char                          aad[MG_UUID_LEN + MG_PROVIDER_ID_MAX + 2];
     u_char                       *p, *last;
     size_t                        len;
+    ngx_int_t                     rc;
     mg_error_t                    e;
     ngx_http_model_main_conf_t   *mcf;
 
     mcf = ngx_http_model_main(r);
     secret->state = NGX_HTTP_MODEL_SECRET_BAD;
 
-    last = ngx_snprintf((u_char *) aad, sizeof(aad), "%*s/%*s",
-                        b->org_id.len, b->org_id.data, b->id.len, b->id.data);
-
     p = ngx_cpymem(s->free, NGX_HTTP_MODEL_SECRET_SCHEME,
                    sizeof(NGX_HTTP_MODEL_SECRET_SCHEME) - 1);
 
-    if (mg_crypt_open(&mcf->key, b->key_sealed,
-                      mg_str_n(aad, last - (u_char *) aad), (char *) p, &len,
-                      &e)
-        != MG_OK)
-    {
+    if (ngx_http_model_secrets_stated(mcf, b)) {
+        rc = mg_secrets_get(mcf->secrets, b->id, (char *) p, &len);
+
+    } else if (b->key_sealed.len == 0) {
+        secret->state = NGX_HTTP_MODEL_SECRET_NONE;
+        return;
+
+    } else {
+        last = ngx_snprintf((u_char *) aad, sizeof(aad), "%*s/%*s",
+                            b->org_id.len, b->org_id.data,
+                            b->id.len, b->id.data);
+
+        rc = mg_crypt_open(&mcf->key, b->key_sealed,
+                           mg_str_n(aad, last - (u_char *) aad), (char *) p,
+                           &len, &e);
+    }
+
+    if (rc != MG_OK) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "model: the key of provider \"%*s\" cannot be opened: "
                       "%s", b->id.len, b->id.data, e.message);

@@ -30,6 +30,9 @@
 ngx_int_t ngx_http_model_secrets_get(ngx_http_request_t *r,
     ngx_http_model_exchange_t *x);
 
+/* Keys of the configuration have changed: requests to come get the new. */
+void ngx_http_model_secrets_rotate(void);
+
 void ngx_http_model_secrets_release(ngx_http_model_secrets_t *s);
 
 

@@ -109,6 +109,21 @@ ngx_http_model_snap_current(unsigned kind)
 }
 
 
+void
+ngx_http_model_snap_unpin(ngx_http_request_t *r)
+{
+    ngx_pool_cleanup_t  *cln;
+
+    for (cln = r->pool->cleanup; cln; cln = cln->next) {
+        if (cln->handler == ngx_http_model_pin_cleanup) {
+            ngx_http_model_pin_cleanup(cln->data);
+            ngx_memzero(cln->data, sizeof(ngx_http_model_pin_t));
+            return;
+        }
+    }
+}
+
+
 uint64_t
 ngx_http_model_snap_serial(unsigned kind)
 {

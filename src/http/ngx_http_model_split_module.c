@@ -14,21 +14,28 @@
  * internal redirect (error_page to a fallback location) wipes the ctx but
  * not the exchange: the next variant is chosen then.
  *
- * Event loop, but for the scan of a file.
+ * A dry run decides likewise, for the record alone: nothing is put into the
+ * request, and what cannot be decided goes on without a decision.
+ *
+ * Event loop only.
  */
 
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_http.h>
-#include "base/mg_scan.h"
+#include "http/ngx_http_model_capture.h"
 #include "http/ngx_http_model_choice.h"
+#include "model/mg_policy.h"
 
 
-#define NGX_HTTP_MODEL_SPLIT_PIECE   (64 * 1024)
+/* model_split */
+#define NGX_HTTP_MODEL_SPLIT_OFF     0
+#define NGX_HTTP_MODEL_SPLIT_ON      1
+#define NGX_HTTP_MODEL_SPLIT_DRY     2
 
 
 typedef struct {
-    ngx_flag_t                    enable;       /* model_split */
+    ngx_uint_t                    mode;         /* model_split */
     ngx_http_complex_value_t     *key;          /* model_split_key */
 } ngx_http_model_split_loc_conf_t;
 
@@ -44,18 +51,10 @@ typedef struct {
     mg_error_t                   *error;
     ngx_http_model_principal_t   *principal;
     ngx_http_model_wanted_t       wanted;
+    ngx_uint_t                    copied;       /* when the body is read */
+    mg_str_t                      head;         /* of a body in a file, while
+                                                   it is decided */
 } ngx_http_model_split_ctx_t;
-
-
-/* Data of a task: nothing of the request. */
-typedef struct {
-    ngx_fd_t                      fd;           /* a duplicate */
-    off_t                         start;
-    off_t                         end;
-    ngx_int_t                     rc;
-    mg_error_t                    error;
-    mg_scan_t                     scan;
-} ngx_http_model_split_file_t;
 
 
 static ngx_int_t ngx_http_model_split_handler(ngx_http_request_t *r);
@@ -68,17 +67,13 @@ static ngx_int_t ngx_http_model_split_path(ngx_http_request_t *r,
 static ngx_int_t ngx_http_model_split_again(ngx_http_request_t *r,
     ngx_http_model_exchange_t *x);
 static void ngx_http_model_split_body(ngx_http_request_t *r);
-static ngx_int_t ngx_http_model_split_memory(ngx_http_request_t *r,
-    ngx_http_model_split_ctx_t *ctx, mg_error_t *e);
-static ngx_int_t ngx_http_model_split_file(ngx_http_request_t *r,
-    ngx_http_model_split_ctx_t *ctx, ngx_buf_t *b, mg_error_t *e);
-static void ngx_http_model_split_file_work(ngx_http_model_task_t *t);
-static ngx_int_t ngx_http_model_split_file_done(ngx_http_model_task_t *t,
-    ngx_http_request_t *r);
-static void ngx_http_model_split_file_destroy(void *data);
-static ngx_int_t ngx_http_model_split_scanned(ngx_http_request_t *r,
+static void ngx_http_model_split_copied(ngx_http_request_t *r);
+static void ngx_http_model_split_scanned(ngx_http_request_t *r,
+    mg_scan_t *scan, mg_str_t head, ngx_int_t rc, mg_error_t *e);
+static ngx_int_t ngx_http_model_split_found(ngx_http_request_t *r,
     ngx_http_model_split_ctx_t *ctx, mg_scan_t *scan, ngx_int_t rc,
     mg_error_t *e);
+static void ngx_http_model_split_coded(ngx_http_request_t *r, mg_error_t *e);
 static ngx_int_t ngx_http_model_split_decide(ngx_http_request_t *r,
     ngx_http_model_split_ctx_t *ctx, mg_error_t *e);
 static void ngx_http_model_split_go(ngx_http_request_t *r,
@@ -96,14 +91,22 @@ static ngx_int_t ngx_http_model_split_preconfiguration(ngx_conf_t *cf);
 static ngx_int_t ngx_http_model_split_postconfiguration(ngx_conf_t *cf);
 
 
+static ngx_conf_enum_t  ngx_http_model_split_modes[] = {
+    { ngx_string("off"), NGX_HTTP_MODEL_SPLIT_OFF },
+    { ngx_string("on"), NGX_HTTP_MODEL_SPLIT_ON },
+    { ngx_string("dry_run"), NGX_HTTP_MODEL_SPLIT_DRY },
+    { ngx_null_string, 0 }
+};
+
+
 static ngx_command_t  ngx_http_model_split_commands[] = {
 
     { ngx_string("model_split"),
-      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_http_model_split,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_model_split_loc_conf_t, enable),
-      NULL },
+      offsetof(ngx_http_model_split_loc_conf_t, mode),
+      ngx_http_model_split_modes },
 
     { ngx_string("model_split_key"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
@@ -159,7 +162,7 @@ ngx_http_model_split_handler(ngx_http_request_t *r)
 
     slcf = ngx_http_get_module_loc_conf(r, ngx_http_model_split_module);
 
-    if (!slcf->enable || r != r->main) {
+    if (slcf->mode == NGX_HTTP_MODEL_SPLIT_OFF || r != r->main) {
         return NGX_DECLINED;
     }
 
@@ -180,6 +183,13 @@ ngx_http_model_split_handler(ngx_http_request_t *r)
         return ngx_http_model_split_again(r, x);
     }
 
+    if (slcf->mode == NGX_HTTP_MODEL_SPLIT_DRY
+        && (r->method != NGX_HTTP_POST
+            || ngx_http_model_split_json(r) != NGX_OK))
+    {
+        return NGX_DECLINED;
+    }
+
     if (ngx_http_model_split_check(r, &p, &e) != NGX_OK) {
         return ngx_http_model_split_refuse(r, &e);
     }
@@ -190,6 +200,7 @@ ngx_http_model_split_handler(ngx_http_request_t *r)
     }
 
     ctx->principal = p;
+    ctx->wanted.dry_run = (slcf->mode == NGX_HTTP_MODEL_SPLIT_DRY);
     ngx_http_model_split_clock(&ctx->wanted);
 
     ngx_http_set_ctx(r, ctx, ngx_http_model_split_module);
@@ -197,14 +208,17 @@ ngx_http_model_split_handler(ngx_http_request_t *r)
     if (ngx_http_model_split_path(r, &ctx->wanted) == NGX_OK) {
         ctx->status = NGX_DECLINED;
 
-        if (ngx_http_model_split_decide(r, ctx, &e) != NGX_OK) {
+        if (ngx_http_model_split_decide(r, ctx, &e) != NGX_OK
+            && !ctx->wanted.dry_run)
+        {
             return ngx_http_model_split_refuse(r, &e);
         }
 
-        return NGX_DECLINED;
-    }
+        if (!ctx->copied) {
+            return NGX_DECLINED;
+        }
 
-    if (ngx_http_model_split_json(r) != NGX_OK) {
+    } else if (ngx_http_model_split_json(r) != NGX_OK) {
         mg_error_set(&e, MG_E_MEDIA_TYPE, NULL,
                      "the Content-Type is \"%.*s\"; send application/json",
                      (int) ngx_min(r->headers_in.content_type->value.len, 128),
@@ -214,7 +228,9 @@ ngx_http_model_split_handler(ngx_http_request_t *r)
 
     ctx->status = NGX_DONE;
 
-    rc = ngx_http_read_client_request_body(r, ngx_http_model_split_body);
+    rc = ngx_http_read_client_request_body(r,
+                                  ctx->copied ? ngx_http_model_split_copied
+                                              : ngx_http_model_split_body);
 
     if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
         return rc;
@@ -254,8 +270,9 @@ static ngx_int_t
 ngx_http_model_split_check(ngx_http_request_t *r,
     ngx_http_model_principal_t **p, mg_error_t *e)
 {
-    mg_role_e                   need;
-    ngx_http_model_loc_conf_t  *lcf;
+    mg_role_e                         need;
+    ngx_http_model_loc_conf_t        *lcf;
+    ngx_http_model_split_loc_conf_t  *slcf;
 
     static ngx_str_t  allow = ngx_string("POST");
 
@@ -269,6 +286,7 @@ ngx_http_model_split_check(ngx_http_request_t *r,
     }
 
     lcf = ngx_http_get_module_loc_conf(r, ngx_http_model_module);
+    slcf = ngx_http_get_module_loc_conf(r, ngx_http_model_split_module);
 
     switch (lcf->auth) {
 
@@ -277,7 +295,8 @@ ngx_http_model_split_check(ngx_http_request_t *r,
         break;
 
     case NGX_HTTP_MODEL_AUTH_DEFAULT:
-        need = MG_ROLE_INFERENCE;
+        need = slcf->mode == NGX_HTTP_MODEL_SPLIT_DRY ? MG_ROLE_NONE
+                                                      : MG_ROLE_INFERENCE;
         break;
 
     default:
@@ -392,7 +411,7 @@ ngx_http_model_split_again(ngx_http_request_t *r,
 {
     mg_error_t  e;
 
-    if (x->refused) {
+    if (x->refused || x->dry_run) {
         return NGX_DECLINED;
     }
 
@@ -400,7 +419,7 @@ ngx_http_model_split_again(ngx_http_request_t *r,
         return ngx_http_model_split_refuse(r, &e);
     }
 
-    if (ngx_http_model_rewrite_again(r, x) != NGX_OK
+    if (ngx_http_model_rewrite_body(r, x) != NGX_OK
         || ngx_http_model_header_dress(r, x) != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -415,207 +434,69 @@ ngx_http_model_split_again(ngx_http_request_t *r,
 static void
 ngx_http_model_split_body(ngx_http_request_t *r)
 {
-    ngx_int_t                    rc;
-    mg_error_t                   e;
-    ngx_chain_t                 *cl;
+    ngx_http_model_split_main_conf_t  *smcf;
+
+    smcf = ngx_http_get_module_main_conf(r, ngx_http_model_split_module);
+
+    ngx_http_model_scan_body(r, smcf->pool, ngx_http_model_split_scanned);
+}
+
+
+static void
+ngx_http_model_split_scanned(ngx_http_request_t *r, mg_scan_t *scan,
+    mg_str_t head, ngx_int_t rc, mg_error_t *e)
+{
     ngx_http_model_split_ctx_t  *ctx;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_model_split_module);
+    ctx->head = head;
 
-    for (cl = r->request_body->bufs; cl; cl = cl->next) {
-        if (!ngx_buf_in_memory(cl->buf) && cl->buf->in_file) {
-            break;
-        }
+    rc = ngx_http_model_split_found(r, ctx, scan, rc, e);
+
+    ngx_http_model_split_go(r, ctx, rc, e);
+}
+
+
+/* The same where the model is named by path: who decides has no use for it. */
+
+static void
+ngx_http_model_split_copied(ngx_http_request_t *r)
+{
+    ngx_int_t                    rc;
+    mg_error_t                   e;
+    ngx_http_model_exchange_t   *x;
+    ngx_http_model_split_ctx_t  *ctx;
+
+    rc = NGX_OK;
+    x = ngx_http_model_exchange_get(r);
+    ctx = ngx_http_get_module_ctx(r, ngx_http_model_split_module);
+
+    if (x->group.bodies && ngx_http_model_split_json(r) == NGX_OK) {
+        ngx_http_model_capture_request(r, x, mg_str_null);
     }
 
-    if (cl) {
-        rc = ngx_http_model_split_file(r, ctx, cl->buf, &e);
+    if (!x->dry_run) {
 
-        if (rc == NGX_DONE) {
-            return;
+        if (x->group.shadow_share) {
+            (void) ngx_http_model_exchange_decided(x);
         }
 
-    } else {
-        rc = ngx_http_model_split_memory(r, ctx, &e);
+        rc = ngx_http_model_header_dress(r, x);
+
+        if (rc != NGX_OK) {
+            x->refused = 1;
+            mg_error_set(&e, MG_E_INTERNAL, NULL, "out of memory");
+        }
     }
 
     ngx_http_model_split_go(r, ctx, rc, &e);
 }
 
 
-static ngx_int_t
-ngx_http_model_split_memory(ngx_http_request_t *r,
-    ngx_http_model_split_ctx_t *ctx, mg_error_t *e)
-{
-    int           rc;
-    mg_scan_t     scan;
-    ngx_buf_t    *b;
-    ngx_chain_t  *cl;
-
-    mg_scan_init(&scan);
-
-    rc = MG_OK;
-
-    for (cl = r->request_body->bufs; cl; cl = cl->next) {
-        b = cl->buf;
-
-        rc = mg_scan_feed(&scan, (char *) b->pos, b->last - b->pos, e);
-
-        if (rc != MG_OK) {
-            break;
-        }
-    }
-
-    if (rc == MG_OK) {
-        rc = mg_scan_finish(&scan, e);
-    }
-
-    return ngx_http_model_split_scanned(r, ctx, &scan, rc, e);
-}
-
-
-/*
- * A body that was spooled: the disk is a pool thread's business, and not one
- * of model_db, which may all be waiting for the database.
- */
-
-static ngx_int_t
-ngx_http_model_split_file(ngx_http_request_t *r,
-    ngx_http_model_split_ctx_t *ctx, ngx_buf_t *b, mg_error_t *e)
-{
-    ngx_int_t                          rc;
-    ngx_http_model_task_t             *t;
-    ngx_http_model_split_file_t       *f;
-    ngx_http_model_split_main_conf_t  *smcf;
-
-    smcf = ngx_http_get_module_main_conf(r, ngx_http_model_split_module);
-
-    t = ngx_http_model_task_create(sizeof(ngx_http_model_split_file_t));
-
-    if (t == NULL) {
-        mg_error_set(e, MG_E_INTERNAL, NULL, "out of memory");
-        return NGX_ERROR;
-    }
-
-    f = t->data;
-
-    /* the thread's own, since the request may go and close its file */
-
-    f->fd = fcntl(b->file->fd, F_DUPFD_CLOEXEC, 0);
-    f->start = b->file_pos;
-    f->end = b->file_last;
-
-    t->work = ngx_http_model_split_file_work;
-    t->done = ngx_http_model_split_file_done;
-    t->destroy = ngx_http_model_split_file_destroy;
-
-    rc = ngx_http_model_task_wait(smcf->pool, t, r);
-
-    if (rc == NGX_DONE) {
-        return NGX_DONE;
-    }
-
-    mg_error_set(e, MG_E_UNAVAILABLE, NULL,
-                 "too many large requests wait to be read; try again");
-
-    return NGX_ERROR;
-}
-
-
-static void
-ngx_http_model_split_file_work(ngx_http_model_task_t *t)
-{
-    char                         *piece;
-    off_t                         at;
-    size_t                        size;
-    ssize_t                       n;
-    ngx_http_model_split_file_t  *f;
-
-    f = t->data;
-
-    mg_scan_init(&f->scan);
-
-    piece = malloc(NGX_HTTP_MODEL_SPLIT_PIECE);
-
-    if (piece == NULL || f->fd == -1) {
-        free(piece);
-        f->rc = mg_error_set(&f->error, MG_E_INTERNAL, NULL,
-                             "the body cannot be read again");
-        return;
-    }
-
-    f->rc = MG_OK;
-
-    for (at = f->start; at < f->end && f->rc == MG_OK; at += n) {
-
-        if (__atomic_load_n(&t->cancel, __ATOMIC_RELAXED)) {
-            f->rc = mg_error_set(&f->error, MG_E_CANCELLED, NULL,
-                                 "the client has gone");
-            break;
-        }
-
-        size = ngx_min(f->end - at, NGX_HTTP_MODEL_SPLIT_PIECE);
-        n = pread(f->fd, piece, size, at);
-
-        if (n <= 0) {
-            f->rc = mg_error_set(&f->error, MG_E_INTERNAL, NULL,
-                                 "the body cannot be read again");
-            break;
-        }
-
-        f->rc = mg_scan_feed(&f->scan, piece, n, &f->error);
-    }
-
-    if (f->rc == MG_OK) {
-        f->rc = mg_scan_finish(&f->scan, &f->error);
-    }
-
-    free(piece);
-}
-
-
-static ngx_int_t
-ngx_http_model_split_file_done(ngx_http_model_task_t *t,
-    ngx_http_request_t *r)
-{
-    ngx_int_t                     rc;
-    ngx_http_model_split_ctx_t   *ctx;
-    ngx_http_model_split_file_t  *f;
-
-    if (r == NULL) {
-        return NGX_DONE;
-    }
-
-    f = t->data;
-    ctx = ngx_http_get_module_ctx(r, ngx_http_model_split_module);
-
-    rc = ngx_http_model_split_scanned(r, ctx, &f->scan, f->rc, &f->error);
-
-    r->read_event_handler = ngx_http_block_reading;
-
-    ngx_http_model_split_go(r, ctx, rc, &f->error);
-
-    return NGX_DONE;
-}
-
-
-static void
-ngx_http_model_split_file_destroy(void *data)
-{
-    ngx_http_model_split_file_t  *f;
-
-    f = data;
-
-    if (f->fd != -1) {
-        (void) close(f->fd);
-    }
-}
-
-
 /* The scanner's verdict, then the decision; rc is the scanner's. */
 
 static ngx_int_t
-ngx_http_model_split_scanned(ngx_http_request_t *r,
+ngx_http_model_split_found(ngx_http_request_t *r,
     ngx_http_model_split_ctx_t *ctx, mg_scan_t *scan, ngx_int_t rc,
     mg_error_t *e)
 {
@@ -631,6 +512,7 @@ ngx_http_model_split_scanned(ngx_http_request_t *r,
     }
 
     if (rc != MG_OK) {
+        ngx_http_model_split_coded(r, e);
         return NGX_ERROR;
     }
 
@@ -648,13 +530,44 @@ ngx_http_model_split_scanned(ngx_http_request_t *r,
 
     w->user.data = p;
     w->user.len = scan->user_len;
-    ngx_memcpy(p, scan->user, scan->user_len);
+
+    if (scan->user_len) {
+        ngx_memcpy(p, scan->user, scan->user_len);
+    }
 
     w->value_start = scan->value_start;
     w->value_end = scan->value_end;
     w->stream = scan->stream;
+    w->options_at = scan->options_at;
+    w->options_null = scan->options_null;
+    w->options_some = scan->options_some;
+    w->usage_asked = scan->usage_asked;
 
     return ngx_http_model_split_decide(r, ctx, e);
+}
+
+
+/* A body that is no JSON because it is packed: a better reason. */
+
+static void
+ngx_http_model_split_coded(ngx_http_request_t *r, mg_error_t *e)
+{
+    ngx_str_t  *coding;
+
+    coding = ngx_http_model_answer_sent(r, "Content-Encoding");
+
+    if (coding == NULL || e->kind != MG_E_INVALID
+        || (coding->len == sizeof("identity") - 1
+            && ngx_strncasecmp(coding->data, (u_char *) "identity",
+                               coding->len)
+               == 0))
+    {
+        return;
+    }
+
+    mg_error_set(e, MG_E_MEDIA_TYPE, NULL,
+                 "the Content-Encoding is \"%.*s\"; send the JSON without "
+                 "one", (int) ngx_min(coding->len, 128), coding->data);
 }
 
 
@@ -684,17 +597,39 @@ ngx_http_model_split_decide(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    if ((w->value_end
-         && ngx_http_model_rewrite_body(r, x, w->value_start, w->value_end)
-            != NGX_OK)
+    mg_metric_own(ngx_http_model_counters(), SPLIT_REQUESTS, 1);
+
+    if (x->group.bodies && r->request_body) {
+        ngx_http_model_capture_request(r, x, ctx->head);
+
+    } else if (x->group.bodies & MG_POLICY_REQUEST_BODY) {
+        ctx->copied = 1;
+    }
+
+    if (x->dry_run) {
+        return NGX_OK;
+    }
+
+    if (x->group.shadow_share
+        && ngx_http_model_exchange_decided(x) == NGX_AGAIN)
+    {
+        ctx->copied = 1;
+    }
+
+    if (ctx->copied) {
+
+        /* keys are not put on before the proxy is next */
+
+        return NGX_OK;
+    }
+
+    if (ngx_http_model_rewrite_body(r, x) != NGX_OK
         || ngx_http_model_header_dress(r, x) != NGX_OK)
     {
         x->refused = 1;
         mg_error_set(e, MG_E_INTERNAL, NULL, "out of memory");
         return NGX_ERROR;
     }
-
-    mg_metric_own(ngx_http_model_counters(), SPLIT_REQUESTS, 1);
 
     return NGX_OK;
 }
@@ -706,7 +641,7 @@ ngx_http_model_split_go(ngx_http_request_t *r,
 {
     ctx->status = NGX_DECLINED;
 
-    if (rc != NGX_OK) {
+    if (rc != NGX_OK && !ctx->wanted.dry_run) {
         ctx->error = ngx_palloc(r->pool, sizeof(mg_error_t));
 
         if (ctx->error) {
@@ -739,12 +674,43 @@ ngx_http_model_split_refuse(ngx_http_request_t *r, mg_error_t *e)
 static char *
 ngx_http_model_split(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
+    ngx_http_model_split_loc_conf_t *slcf = conf;
+
+    ngx_str_t                         *value;
+    ngx_conf_enum_t                   *mode;
     ngx_http_model_split_main_conf_t  *smcf;
 
-    smcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_model_split_module);
-    smcf->used = 1;
+    if (slcf->mode != NGX_CONF_UNSET_UINT) {
+        return "is duplicate";
+    }
 
-    return ngx_conf_set_flag_slot(cf, cmd, conf);
+    value = cf->args->elts;
+
+    for (mode = cmd->post; mode->name.len; mode++) {
+
+        if (mode->name.len == value[1].len
+            && ngx_strcmp(mode->name.data, value[1].data) == 0)
+        {
+            break;
+        }
+    }
+
+    if (mode->name.len == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid value \"%V\" of \"model_split\"; use "
+                           "\"on\", \"off\" or \"dry_run\"", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    slcf->mode = mode->value;
+
+    if (slcf->mode != NGX_HTTP_MODEL_SPLIT_OFF) {
+        smcf = ngx_http_conf_get_module_main_conf(cf,
+                                                ngx_http_model_split_module);
+        smcf->used = 1;
+    }
+
+    return NGX_CONF_OK;
 }
 
 
@@ -769,7 +735,7 @@ ngx_http_model_split_create_loc_conf(ngx_conf_t *cf)
 
     /* key = NULL is set by ngx_pcalloc() */
 
-    conf->enable = NGX_CONF_UNSET;
+    conf->mode = NGX_CONF_UNSET_UINT;
 
     return conf;
 }
@@ -781,7 +747,8 @@ ngx_http_model_split_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_model_split_loc_conf_t *prev = parent;
     ngx_http_model_split_loc_conf_t *conf = child;
 
-    ngx_conf_merge_value(conf->enable, prev->enable, 0);
+    ngx_conf_merge_uint_value(conf->mode, prev->mode,
+                              NGX_HTTP_MODEL_SPLIT_OFF);
 
     if (conf->key == NULL) {
         conf->key = prev->key;

@@ -3,12 +3,14 @@
  *
  * Header filter: adds X-Model-Group, X-Model-Variant, X-Model-Role and
  * X-Inference-Id to every answer after a decision, the gateway's own errors
- * too, and chooses how the body is read, by its content type.  Body
- * filter: hands every chain on as it came, at once; what it reads in the
- * buffers is the first byte's time and the usage.  It never holds back,
- * changes or fails a response: what it cannot read is counted, not waited
- * for.  Before the bytes with which a client has its whole answer go on, the
- * exchange is told, so that a kill in that moment costs no record.
+ * too (a dry run's stays as it is), and chooses how the body is read, by its
+ * content type.  Body filter: hands every chain on as it came, at once; what
+ * it reads in the buffers is the first byte's time and the usage.  It never
+ * holds back, changes or fails a response, but for one: where the gateway has
+ * asked for a stream's usage, strip.c takes out what came of it.  What cannot
+ * be read is counted, not waited for.  Before the bytes with which a client
+ * has its whole answer go on, the exchange is told, so that a kill in that
+ * moment costs no record.
  *
  * The filters of the family stand behind the copy filter (type
  * HTTP_AUX_FILTER) and before gzip, so bytes are plain and in memory.
@@ -20,25 +22,24 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 #include "base/mg_uri.h"
+#include "http/ngx_http_model_capture.h"
+#include "http/ngx_http_model_choice.h"
 #include "http/ngx_http_model_core.h"
 #include "http/ngx_http_model_exchange.h"
-
-
-typedef struct {
-    ngx_str_t            type;
-    mg_usage_format_e    format;
-} ngx_http_model_tap_type_t;
+#include "http/ngx_http_model_strip.h"
 
 
 static ngx_int_t ngx_http_model_tap_header_filter(ngx_http_request_t *r);
 static ngx_int_t ngx_http_model_tap_body_filter(ngx_http_request_t *r,
     ngx_chain_t *in);
+static void ngx_http_model_tap_headers(ngx_http_request_t *r,
+    ngx_http_model_exchange_t *x);
 static ngx_uint_t ngx_http_model_tap_rubbish(ngx_http_request_t *r);
 static void ngx_http_model_tap_add(ngx_http_request_t *r, const char *name,
     mg_str_t value);
 static void ngx_http_model_tap_upstream(ngx_http_request_t *r,
     ngx_http_model_exchange_t *x);
-static void ngx_http_model_tap_reader(ngx_http_request_t *r,
+static ngx_int_t ngx_http_model_tap_reader(ngx_http_request_t *r,
     ngx_http_model_exchange_t *x);
 static ngx_uint_t ngx_http_model_tap_bare(ngx_http_request_t *r);
 static void ngx_http_model_tap_read(ngx_http_model_exchange_t *x,
@@ -79,15 +80,6 @@ ngx_module_t  ngx_http_model_tap_module = {
 };
 
 
-static const ngx_http_model_tap_type_t  ngx_http_model_tap_types[] = {
-    { ngx_string("application/json"), MG_USAGE_JSON },
-    { ngx_string("text/event-stream"), MG_USAGE_SSE },
-    { ngx_string("application/x-ndjson"), MG_USAGE_NDJSON },
-    { ngx_string("application/ndjson"), MG_USAGE_NDJSON },
-    { ngx_string("application/jsonl"), MG_USAGE_NDJSON }
-};
-
-
 static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
 static ngx_http_output_body_filter_pt    ngx_http_next_body_filter;
 
@@ -103,22 +95,21 @@ ngx_http_model_tap_header_filter(ngx_http_request_t *r)
         return ngx_http_next_header_filter(r);
     }
 
-    if (ngx_http_model_tap_rubbish(r)
-        || (r->upstream && !x->judged
-            && ngx_http_model_exchange_judge(x) != NGX_OK))
-    {
-        return NGX_HTTP_BAD_GATEWAY;
+    /* what comes from a cache was never asked for: no key is to stay on */
+
+    ngx_http_model_header_restore(r, x);
+
+    if (!x->dry_run) {
+
+        if (ngx_http_model_tap_rubbish(r)
+            || (r->upstream && !x->judged
+                && ngx_http_model_exchange_judge(x) != NGX_OK))
+        {
+            return NGX_HTTP_BAD_GATEWAY;
+        }
+
+        ngx_http_model_tap_headers(r, x);
     }
-
-    ngx_http_model_tap_add(r, "X-Model-Group", x->group.name);
-
-    if (x->served.model_id.len) {
-        ngx_http_model_tap_add(r, "X-Model-Variant", x->served.model_id);
-        ngx_http_model_tap_add(r, "X-Model-Role",
-                               mg_member_role_names[x->served.role]);
-    }
-
-    (void) ngx_http_model_answer_header(r, "X-Inference-Id", &x->id_text);
 
     /* a page that nginx made of a failure has another status */
 
@@ -127,7 +118,10 @@ ngx_http_model_tap_header_filter(ngx_http_request_t *r)
     {
         x->answered = 1;
         ngx_http_model_tap_upstream(r, x);
-        ngx_http_model_tap_reader(r, x);
+
+        if (ngx_http_model_tap_reader(r, x) != NGX_OK) {
+            return NGX_ERROR;
+        }
     }
 
     if (ngx_http_model_tap_bare(r)) {
@@ -142,6 +136,22 @@ ngx_http_model_tap_header_filter(ngx_http_request_t *r)
 }
 
 
+static void
+ngx_http_model_tap_headers(ngx_http_request_t *r,
+    ngx_http_model_exchange_t *x)
+{
+    ngx_http_model_tap_add(r, "X-Model-Group", x->group.name);
+
+    if (x->served.model_id.len) {
+        ngx_http_model_tap_add(r, "X-Model-Variant", x->served.model_id);
+        ngx_http_model_tap_add(r, "X-Model-Role",
+                               mg_member_role_names[x->served.role]);
+    }
+
+    (void) ngx_http_model_answer_header(r, "X-Inference-Id", &x->id_text);
+}
+
+
 /*
  * Two kinds of bytes that a client would take for whatever they spell.  An
  * answer without a status line: the proxy takes it for HTTP/0.9 and would
@@ -153,25 +163,37 @@ ngx_http_model_tap_header_filter(ngx_http_request_t *r)
 static ngx_uint_t
 ngx_http_model_tap_rubbish(ngx_http_request_t *r)
 {
-    u_char  *p;
+    u_char      *p;
+    ngx_uint_t   bare;
 
     if (r->upstream == NULL) {
         return 0;
     }
 
-    p = r->http_protocol.data;
+    bare = (r->http_version == NGX_HTTP_VERSION_9
+            && r->http_protocol.len == sizeof("HTTP/1.1") - 1);
 
-    if (r->http_version == NGX_HTTP_VERSION_9
-        && r->http_protocol.len == sizeof("HTTP/1.1") - 1)
+    if (!bare
+        && (r->headers_out.status >= NGX_HTTP_OK || r->upstream->upgrade))
     {
-        /* what the client speaks: the parser has overwritten the numbers */
-
-        r->http_version = (p[5] - '0') * 1000 + p[7] - '0';
-
-        return 1;
+        return 0;
     }
 
-    return r->headers_out.status < NGX_HTTP_OK && !r->upstream->upgrade;
+    /* logs and records have no status of such an answer */
+
+    if (r->upstream->state) {
+        r->upstream->state->header_time = (ngx_msec_t) -1;
+    }
+
+    if (bare) {
+
+        /* what the client speaks: the parser has overwritten the numbers */
+
+        p = r->http_protocol.data;
+        r->http_version = (p[5] - '0') * 1000 + p[7] - '0';
+    }
+
+    return 1;
 }
 
 
@@ -227,51 +249,42 @@ ngx_http_model_tap_upstream(ngx_http_request_t *r,
 }
 
 
-static void
+static ngx_int_t
 ngx_http_model_tap_reader(ngx_http_request_t *r,
     ngx_http_model_exchange_t *x)
 {
-    ngx_uint_t                        i;
-    ngx_str_t                        *type;
-    const ngx_http_model_tap_type_t  *known;
+    mg_str_t           type;
+    mg_usage_format_e  format;
 
-    type = &r->headers_out.content_type;
+    /* parameters may follow; content_type_len ends before them */
 
-    for (i = 0;
-         i < sizeof(ngx_http_model_tap_types)
-             / sizeof(ngx_http_model_tap_types[0]);
-         i++)
-    {
-        known = &ngx_http_model_tap_types[i];
+    type = mg_str_n((char *) r->headers_out.content_type.data,
+                    r->headers_out.content_type_len);
 
-        /* parameters may follow; content_type_len ends before them */
-
-        if (r->headers_out.content_type_len == known->type.len
-            && (ngx_memcmp(type->data, known->type.data, known->type.len) == 0
-                || ngx_strncasecmp(type->data, known->type.data,
-                                   known->type.len)
-                   == 0))
-        {
-            break;
-        }
-    }
-
-    if (i == sizeof(ngx_http_model_tap_types)
-             / sizeof(ngx_http_model_tap_types[0]))
-    {
-        return;
+    if (mg_usage_format(type, &format) != MG_OK) {
+        return NGX_OK;
     }
 
     if (r->headers_out.content_encoding
         && r->headers_out.content_encoding->value.len)
     {
         mg_metric_add(ngx_http_model_counters(), TAP_LOST, 1);
-        return;
+        return NGX_OK;
     }
 
-    mg_usage_init(ngx_http_model_exchange_reader(x), known->format);
+    mg_usage_init(ngx_http_model_exchange_reader(x), format);
 
     r->filter_need_in_memory = 1;
+
+    if (x->group.bodies) {
+        ngx_http_model_capture_begin(r, x);
+    }
+
+    if (x->usage_added && format == MG_USAGE_SSE) {
+        return ngx_http_model_strip_begin(r, x);
+    }
+
+    return NGX_OK;
 }
 
 
@@ -290,6 +303,7 @@ static ngx_int_t
 ngx_http_model_tap_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 {
     ngx_int_t                   rc;
+    ngx_chain_t                *out;
     ngx_http_model_exchange_t  *x;
 
     x = ngx_http_model_exchange_get(r);
@@ -297,6 +311,8 @@ ngx_http_model_tap_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
     if (x == NULL) {
         return ngx_http_next_body_filter(r, in);
     }
+
+    out = in;
 
     if (in) {
         ngx_http_model_tap_read(x, in);
@@ -311,7 +327,26 @@ ngx_http_model_tap_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
         }
     }
 
-    rc = ngx_http_next_body_filter(r, in);
+    if (in && x->strip
+        && ngx_http_model_strip_filter(r, x, in, &out) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (in && out == NULL && !r->connection->buffered) {
+
+        /* all of it waits for the rest of its line */
+
+        x->now_us = 0;
+
+        return NGX_OK;
+    }
+
+    rc = ngx_http_next_body_filter(r, out);
+
+    if (out != in) {
+        ngx_http_model_strip_done(r, out);
+    }
 
     if (rc == NGX_OK && x->ended && !r->buffered && !r->connection->buffered) {
         ngx_http_model_exchange_end(x);
@@ -344,6 +379,10 @@ ngx_http_model_tap_read(ngx_http_model_exchange_t *x, ngx_chain_t *in)
 
             if (x->reader && ngx_buf_in_memory(b)) {
                 mg_usage_feed(x->reader, (char *) b->pos, b->last - b->pos);
+
+                if (x->capture) {
+                    ngx_http_model_capture_add(x, b);
+                }
             }
         }
 

@@ -11,11 +11,13 @@
  */
 
 #include "http/ngx_http_model_choice.h"
+#include "model/mg_trace.h"
 
 
 typedef enum {
     NGX_HTTP_MODEL_VAR_REQUESTED = 0,
     NGX_HTTP_MODEL_VAR_GROUP,
+    NGX_HTTP_MODEL_VAR_ASSIGNED,
     NGX_HTTP_MODEL_VAR_VARIANT,
     NGX_HTTP_MODEL_VAR_ROLE,
     NGX_HTTP_MODEL_VAR_UPSTREAM_MODEL,
@@ -23,6 +25,8 @@ typedef enum {
     NGX_HTTP_MODEL_VAR_HOST,
     NGX_HTTP_MODEL_VAR_URI,
     NGX_HTTP_MODEL_VAR_INFERENCE_ID,
+    NGX_HTTP_MODEL_VAR_TRACEPARENT,
+    NGX_HTTP_MODEL_VAR_TRACE_ID,
     NGX_HTTP_MODEL_VAR_AUTHORIZATION,
     NGX_HTTP_MODEL_VAR_API_KEY,
     NGX_HTTP_MODEL_VAR_BUCKET,
@@ -36,6 +40,8 @@ typedef enum {
 static ngx_int_t ngx_http_model_variable_text(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_model_variable_number(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_model_variable_trace(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_model_variable_cost(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
@@ -52,6 +58,9 @@ static ngx_http_variable_t  ngx_http_model_variables[] = {
 
     { ngx_string("model_group"), NULL, ngx_http_model_variable_text,
       NGX_HTTP_MODEL_VAR_GROUP, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("model_assigned"), NULL, ngx_http_model_variable_text,
+      NGX_HTTP_MODEL_VAR_ASSIGNED, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("model_variant"), NULL, ngx_http_model_variable_text,
       NGX_HTTP_MODEL_VAR_VARIANT, NGX_HTTP_VAR_NOCACHEABLE, 0 },
@@ -73,6 +82,12 @@ static ngx_http_variable_t  ngx_http_model_variables[] = {
 
     { ngx_string("model_inference_id"), NULL, ngx_http_model_variable_text,
       NGX_HTTP_MODEL_VAR_INFERENCE_ID, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("model_traceparent"), NULL, ngx_http_model_variable_trace,
+      NGX_HTTP_MODEL_VAR_TRACEPARENT, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("model_trace_id"), NULL, ngx_http_model_variable_trace,
+      NGX_HTTP_MODEL_VAR_TRACE_ID, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("model_authorization"), NULL, ngx_http_model_variable_text,
       NGX_HTTP_MODEL_VAR_AUTHORIZATION, NGX_HTTP_VAR_NOCACHEABLE, 0 },
@@ -147,6 +162,10 @@ ngx_http_model_variable_text(ngx_http_request_t *r,
         s = x->group.name;
         break;
 
+    case NGX_HTTP_MODEL_VAR_ASSIGNED:
+        s = x->assigned.model_id;
+        break;
+
     case NGX_HTTP_MODEL_VAR_VARIANT:
         s = x->served.model_id;
         break;
@@ -185,6 +204,78 @@ ngx_http_model_variable_text(ngx_http_request_t *r,
     }
 
     return ngx_http_model_variable_set(v, s.data, s.len);
+}
+
+
+static ngx_int_t
+ngx_http_model_variable_trace(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_http_model_exchange_t  *x;
+
+    x = ngx_http_model_exchange_get(r->main);
+
+    if (x == NULL) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    if (ngx_http_model_variable_span(r->main, x) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (data == NGX_HTTP_MODEL_VAR_TRACE_ID) {
+        return ngx_http_model_variable_set(v,
+                                           x->trace_out.data + MG_TRACE_ID_AT,
+                                           MG_TRACE_ID_LEN);
+    }
+
+    return ngx_http_model_variable_set(v, x->trace_out.data,
+                                       x->trace_out.len);
+}
+
+
+/* The gateway's span, in the client's trace; one of its own without that. */
+
+ngx_int_t
+ngx_http_model_variable_span(ngx_http_request_t *r,
+    ngx_http_model_exchange_t *x)
+{
+    mg_trace_t  t;
+    ngx_uint_t  own;
+
+    if (x->trace_out.len) {
+        return NGX_OK;
+    }
+
+    x->trace_out.data = ngx_pnalloc(r->pool, MG_TRACE_LEN + 1);
+    if (x->trace_out.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    x->trace_out.len = MG_TRACE_LEN;
+
+    own = mg_trace_read(&t, mg_str_n((char *) x->traceparent.data,
+                                     x->traceparent.len))
+          != MG_OK;
+
+    if (own) {
+        ngx_memcpy(t.trace, ngx_http_model_assign_random(MG_TRACE_BYTES),
+                   MG_TRACE_BYTES);
+        t.flags = 1;
+    }
+
+    ngx_memcpy(t.span, ngx_http_model_assign_random(sizeof(t.span)),
+               sizeof(t.span));
+
+    ngx_memcpy(x->span_id, t.span, sizeof(t.span));
+    mg_trace_write(&t, (char *) x->trace_out.data);
+
+    if (own) {
+        x->traceparent = x->trace_out;
+    }
+
+    return NGX_OK;
 }
 
 
@@ -243,7 +334,7 @@ ngx_http_model_variable_cost(ngx_http_request_t *r,
     ngx_http_model_exchange_t  *x;
 
     x = ngx_http_model_exchange_get(r->main);
-    nano = x ? ngx_http_model_exchange_cost(x) : MG_COST_UNKNOWN;
+    nano = x ? ngx_http_model_exchange_cost(x, NULL) : MG_COST_UNKNOWN;
 
     if (nano == MG_COST_UNKNOWN) {
         v->not_found = 1;

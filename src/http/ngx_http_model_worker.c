@@ -14,6 +14,8 @@
 
 #include "http/ngx_http_model_core.h"
 #include "http/ngx_http_model_keeper.h"
+#include "http/ngx_http_model_reach.h"
+#include "http/ngx_http_model_rotate.h"
 #include "http/ngx_http_model_snap.h"
 #include "http/ngx_http_model_worker.h"
 #include "client/mg_http.h"
@@ -116,7 +118,11 @@ ngx_http_model_worker_init(ngx_cycle_t *cycle)
         return NGX_ERROR;
     }
 
+    ngx_http_model_rotate_init(mcf);
+
     if (ngx_worker == 0) {
+        ngx_http_model_reach_init(cycle, mcf);
+
         return ngx_http_model_keeper_init(cycle, mcf->db_pool);
     }
 
@@ -132,11 +138,16 @@ ngx_http_model_env_init(ngx_cycle_t *cycle, ngx_http_model_main_conf_t *mcf,
 
     env->state_dir = (char *) mcf->state_path.data;
     env->key = &mcf->key;
+    env->secrets = mcf->secrets;
     env->catalog_source = (char *) mcf->catalog_source.data;
     env->state = ngx_http_model_zone_get(mcf->zone, mcf->state_area, NULL);
     env->metrics = ngx_http_model_env_metrics(cycle, mcf);
     env->gates = ngx_http_model_zone_get(mcf->zone, mcf->gates_area, NULL);
+    env->peaks = ngx_http_model_zone_get(mcf->zone, mcf->peaks_area, NULL);
+    env->events = ngx_http_model_zone_get(mcf->zone, mcf->events_area, NULL);
     env->validate_concurrency = mcf->validate_concurrency;
+    env->validate_host_concurrency = mcf->validate_host;
+    env->hosts = ngx_http_model_zone_get(mcf->zone, mcf->hosts_area, NULL);
     env->validate_timeout_ms = mcf->validate_timeout;
     env->allow_private = mcf->allow_private;
     env->log = ngx_http_model_env_log;
@@ -146,6 +157,8 @@ ngx_http_model_env_init(ngx_cycle_t *cycle, ngx_http_model_main_conf_t *mcf,
     (void) snprintf(env->owner, sizeof(env->owner), "%.*s:%ld:%ld",
                     (int) ngx_min(cycle->hostname.len, 48),
                     cycle->hostname.data, (long) ngx_pid, (long) ngx_time());
+
+    mg_resolve_configure(&mcf->resolver);
 
     if (mg_http_global_init() != MG_OK) {
         ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,
@@ -239,6 +252,7 @@ ngx_http_model_leave(void *data)
 {
     ngx_http_model_hook_run(NGX_HTTP_MODEL_HOOK_LEAVE);
     ngx_http_model_keeper_leave();
+    ngx_http_model_reach_leave();
     ngx_http_model_task_cancel_all();
 }
 
@@ -256,7 +270,9 @@ ngx_http_model_worker_exit(ngx_cycle_t *cycle)
         return;
     }
 
+    ngx_http_model_hook_run(NGX_HTTP_MODEL_HOOK_EXIT);
     ngx_http_model_keeper_exit();
+    ngx_http_model_reach_exit();
 
     if (ngx_http_model_task_pending()) {
 

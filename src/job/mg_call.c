@@ -7,6 +7,7 @@
  * thread sees the call.
  */
 
+#include "base/mg_hash.h"
 #include "base/mg_time.h"
 #include "job/mg_call_local.h"
 
@@ -20,9 +21,28 @@ static const char * const  mg_call_history[] = {
     "provider", "source", "limit", NULL
 };
 static const char * const  mg_call_only[] = { "only", NULL };
-static const char * const  mg_call_kinds[] = {
-    "kind", "page", "limit", NULL
+static const char * const  mg_call_status_of[] = {
+    "status", "page", "limit", NULL
 };
+static const char * const  mg_call_runs[] = {
+    "provider", "status", "page", "limit", NULL
+};
+static const char * const  mg_call_results[] = {
+    "result", "page", "limit", NULL
+};
+static const char * const  mg_call_kinds[] = {
+    "kind", "state", "key", "since", "page", "limit", NULL
+};
+static const char * const  mg_call_audit[] = {
+    "variant", "assigned", "requested", "role", "provider", "kind",
+    "error_class", "token_id", "request_id", "trace_id", "key_hash",
+    "status", "min_latency_ms", "error", "stream", "truncated", "forced",
+    "dry_run", "since", "until", "after", "limit", "format", NULL
+};
+static const char * const  mg_call_window_of[] = {
+    "since", "until", NULL
+};
+static const char * const  mg_call_hint[] = { "group", NULL };
 
 
 #define MG_CALL_ROUTE(method, pattern, role, query, body, handler)            \
@@ -52,6 +72,18 @@ const mg_call_route_t  mg_call_routes[] = {
                   0, group_rollback),
     MG_CALL_ROUTE(GET,    "model-groups/{group*}/events", VIEWER, paged, 0,
                   group_events),
+    MG_CALL_ROUTE(GET,    "model-groups/{group*}/inferences", VIEWER, audit,
+                  0, inference_list),
+    MG_CALL_ROUTE(GET,    "model-groups/{group*}/performance", VIEWER,
+                  window_of, 0, performance),
+
+    MG_CALL_ROUTE(GET,    "inferences/{id}", VIEWER, hint, 0,
+                  inference_get),
+    MG_CALL_ROUTE(POST,   "inferences/{id}/feedback", INFERENCE, none, 1,
+                  feedback_put),
+
+    MG_CALL_ROUTE(POST,   "model-groups/{group*}/retain", OPERATOR, none, 0,
+                  retain_start),
 
     MG_CALL_ROUTE(POST,   "providers", ADMIN, none, 1,
                   provider_create),
@@ -83,12 +115,18 @@ const mg_call_route_t  mg_call_routes[] = {
                   token_delete),
 
     MG_CALL_ROUTE(POST,   "providers/{provider}/validate-models", OPERATOR,
-                  only, 0, validation_start),
+                  only, MG_CALL_BODY_OPTIONAL, validation_start),
+    MG_CALL_ROUTE(POST,   "models/{id*}/validate", OPERATOR, none, 0,
+                  validation_model),
     MG_CALL_ROUTE(GET,    "providers/{provider}/validation-status", VIEWER,
                   none, 0, validation_status),
-    MG_CALL_ROUTE(GET,    "providers/{provider}/validations", VIEWER, paged,
-                  0, validation_list),
-    MG_CALL_ROUTE(GET,    "validations/{id}", VIEWER, paged, 0,
+    MG_CALL_ROUTE(GET,    "providers/{provider}/validations", VIEWER,
+                  status_of, 0, validation_list),
+    MG_CALL_ROUTE(POST,   "validations", OPERATOR, none,
+                  MG_CALL_BODY_OPTIONAL, validation_all),
+    MG_CALL_ROUTE(GET,    "validations", VIEWER, runs, 0,
+                  validation_history),
+    MG_CALL_ROUTE(GET,    "validations/{id}", VIEWER, results, 0,
                   validation_get),
     MG_CALL_ROUTE(POST,   "validations/{id}/cancel", OPERATOR, none, 0,
                   validation_cancel),
@@ -133,6 +171,39 @@ mg_call_query(const mg_call_t *c, const char *name)
     }
 
     return mg_str_null;
+}
+
+
+int
+mg_call_once(mg_call_t *c, mg_error_t *e)
+{
+    char          hex[2 * 32 + 1];
+    uint8_t       digest[32];
+    mg_sha256_t  *h;
+
+    if (c->once.key.len == 0) {
+        return MG_OK;
+    }
+
+    h = mg_sha256_begin();
+
+    if (h) {
+        mg_sha256_add(h, c->target);
+        mg_sha256_add(h, mg_str("\n"));
+        mg_sha256_add(h, c->body);
+        mg_sha256_end(h, digest);
+
+        mg_hex(digest, sizeof(digest), hex);
+        c->once.hash = mg_arena_dup(c->arena, mg_str_z(hex));
+    }
+
+    if (c->once.hash.data == NULL) {
+        return mg_error_set(e, MG_E_INTERNAL, NULL, "out of memory");
+    }
+
+    c->who.once = &c->once;
+
+    return MG_OK;
 }
 
 

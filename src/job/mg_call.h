@@ -19,7 +19,7 @@
 
 
 #define MG_CALL_PARAMS_MAX   4
-#define MG_CALL_QUERY_MAX    16
+#define MG_CALL_QUERY_MAX    24
 #define MG_CALL_BODY_MAX     (1024 * 1024)
 
 /* What a route says of its body. */
@@ -57,15 +57,21 @@ struct mg_call_s {
     mg_str_t         body;        /* raw; {NULL, 0} without one */
     unsigned         respond_async:1;     /* Prefer: respond-async */
     int64_t          if_match;    /* version, 0: none */
+    mg_str_t         target;      /* path and query as they were sent */
+    mg_once_t        once;        /* Idempotency-Key; hash: mg_call_once() */
     const int       *cancel;      /* the client has gone */
 
     /* out */
     int              status;      /* 200 when left 0 */
     mg_buf_t         out;         /* JSON; empty with 204 */
     mg_str_t         location;    /* header, in the arena */
+    mg_str_t         link;        /* the same */
+    mg_str_t         file;        /* name to save the answer under */
+    const char      *type;        /* content type; NULL: JSON */
     int64_t          version;     /* ETag "version" when not 0 */
     int64_t          retry_after_s;       /* 0: none */
     unsigned         kick_jobs:1; /* a job was made: wake the engine */
+    unsigned         replayed:1;  /* by an earlier request of the same kind */
 };
 
 
@@ -88,6 +94,13 @@ extern const mg_call_route_t  mg_call_routes[];
 /* {NULL, 0} if the pattern has no such name / it was not sent. */
 mg_str_t mg_call_path(const mg_call_t *c, const char *name);
 mg_str_t mg_call_query(const mg_call_t *c, const char *name);
+
+/*
+ * With an Idempotency-Key: hashes what is asked for, so that the same request
+ * is known again, and puts it into c->who.  For the api module, when the body
+ * is there.  MG_ERROR: out of memory.
+ */
+int mg_call_once(mg_call_t *c, mg_error_t *e);
 
 /* page and limit with the contract's bounds; MG_ERROR names the member. */
 int mg_call_paging(const mg_call_t *c, mg_paging_t *p, mg_error_t *e);

@@ -14,16 +14,18 @@
 
 
 typedef struct {
-    mg_call_t        *call;
-    mg_pg_t          *db;
-    const mg_json_t  *json;
-    mg_str_t          model_id;
-    uint32_t          share;
+    mg_call_t                 *call;
+    mg_pg_t                   *db;
+    mg_store_group_change_pt   change;
+    const mg_json_t           *json;
+    mg_str_t                   model_id;
+    uint32_t                   share;
 } mg_call_group_t;
 
 
 static int mg_call_group_change(mg_call_t *c, const char *what,
     mg_store_group_change_pt change, mg_call_group_t *ctx, mg_error_t *e);
+static int mg_call_group_checked(void *data, mg_group_t *g, mg_error_t *e);
 static int mg_call_group_edit(void *data, mg_group_t *g, mg_error_t *e);
 static int mg_call_group_members(void *data, mg_group_t *g, mg_error_t *e);
 static int mg_call_group_without(void *data, mg_group_t *g, mg_error_t *e);
@@ -319,9 +321,11 @@ mg_call_group_change(mg_call_t *c, const char *what,
 
     ctx->call = c;
     ctx->db = db;
+    ctx->change = change;
 
     rc = mg_store_group_change(db, &c->who, mg_call_path(c, "group"), what,
-                               c->if_match, change, ctx, c->arena, &g, e);
+                               c->if_match, mg_call_group_checked, ctx,
+                               c->arena, &g, e);
     mg_pg_release(db);
 
     if (rc == MG_OK) {
@@ -335,13 +339,39 @@ mg_call_group_change(mg_call_t *c, const char *what,
 /* -- changes, under the row's lock -- */
 
 static int
+mg_call_group_checked(void *data, mg_group_t *g, mg_error_t *e)
+{
+    mg_call_group_t  *ctx;
+
+    ctx = data;
+
+    if (ctx->change(ctx, g, e) != MG_OK) {
+        return MG_ERROR;
+    }
+
+    return mg_group_check(g, ctx->change == mg_call_group_members
+                             ? MG_E_INVALID : MG_E_CONFLICT, e);
+}
+
+
+static int
 mg_call_group_edit(void *data, mg_group_t *g, mg_error_t *e)
 {
     mg_call_group_t  *ctx;
 
     ctx = data;
 
-    return mg_group_parse(ctx->json, 1, ctx->call->arena, g, e);
+    if (mg_group_parse(ctx->json, 1, ctx->call->arena, g, e) != MG_OK) {
+        return MG_ERROR;
+    }
+
+    if (mg_json_get(ctx->json, "traffic_config") == NULL
+        && mg_json_get(ctx->json, "strategy") == NULL)
+    {
+        return MG_OK;
+    }
+
+    return mg_group_check_canary(g, ctx->call->arena, e);
 }
 
 
@@ -434,6 +464,7 @@ mg_call_group_write(mg_jw_t *w, const mg_group_t *g)
     mg_jw_raw(w, "traffic_config", g->traffic_config);
     mg_jw_raw(w, "promotion_rules", g->promotion_rules);
     mg_jw_raw(w, "test_metadata", g->test_metadata);
+    mg_jw_raw(w, "canary", g->canary);
     mg_jw_str(w, "inference_table", g->inference_table);
     mg_jw_int(w, "version", g->version);
     mg_call_write_time(w, "created_at", g->created_at);

@@ -70,6 +70,8 @@ int mg_call_group_promote(mg_call_t *c, mg_error_t *e);
 int mg_call_group_rollback(mg_call_t *c, mg_error_t *e);
 int mg_call_group_events(mg_call_t *c, mg_error_t *e);
 
+int mg_call_retain_start(mg_call_t *c, mg_error_t *e);
+
 int mg_call_provider_create(mg_call_t *c, mg_error_t *e);
 int mg_call_provider_patch(mg_call_t *c, mg_error_t *e);
 int mg_call_provider_delete(mg_call_t *c, mg_error_t *e);
@@ -85,6 +87,9 @@ int mg_call_token_list(mg_call_t *c, mg_error_t *e);
 int mg_call_token_delete(mg_call_t *c, mg_error_t *e);
 
 int mg_call_validation_start(mg_call_t *c, mg_error_t *e);
+int mg_call_validation_model(mg_call_t *c, mg_error_t *e);
+int mg_call_validation_all(mg_call_t *c, mg_error_t *e);
+int mg_call_validation_history(mg_call_t *c, mg_error_t *e);
 int mg_call_validation_status(mg_call_t *c, mg_error_t *e);
 int mg_call_validation_list(mg_call_t *c, mg_error_t *e);
 int mg_call_validation_get(mg_call_t *c, mg_error_t *e);
@@ -96,6 +101,17 @@ int mg_call_job_cancel(mg_call_t *c, mg_error_t *e);
 
 int mg_call_refresh_start(mg_call_t *c, mg_error_t *e);
 int mg_call_refresh_status(mg_call_t *c, mg_error_t *e);
+
+int mg_call_inference_list(mg_call_t *c, mg_error_t *e);
+int mg_call_inference_get(mg_call_t *c, mg_error_t *e);
+int mg_call_feedback_put(mg_call_t *c, mg_error_t *e);
+int mg_call_performance(mg_call_t *c, mg_error_t *e);
+
+/* The members of a validation's state: mg_call_validation.c. */
+void mg_call_write_validation(mg_jw_t *w, const mg_validation_t *v);
+
+/* {provider} of the path, checked: else 404. */
+int mg_call_provider(mg_call_t *c, mg_str_t *provider, mg_error_t *e);
 
 /* A job as JSON: mg_call_job.c; for all that answer with one. */
 void mg_call_write_job(mg_jw_t *w, const char *key, const mg_job_t *j);

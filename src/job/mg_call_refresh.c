@@ -39,6 +39,7 @@ static int mg_refresh_ask_source(mg_call_t *c, mg_sync_ask_t *ask,
 static int mg_refresh_ask_provider(mg_call_t *c, mg_pg_t *db,
     const mg_sync_ask_t *ask, mg_error_t *e);
 static int mg_refresh_run(mg_call_t *c, mg_job_t *j, mg_error_t *e);
+static int mg_refresh_wait(mg_call_t *c, mg_job_t *j, mg_error_t *e);
 static int mg_refresh_job(mg_call_t *c, mg_str_t id, mg_job_t *j,
     mg_error_t *e);
 static int mg_refresh_answer(mg_call_t *c, const mg_job_t *j,
@@ -79,6 +80,7 @@ mg_call_refresh_start(mg_call_t *c, mg_error_t *e)
 
     if (rc == MG_OK) {
         c->kick_jobs = 1;
+        c->replayed = (j.replayed != 0);
 
         if (ask.provider.data && !c->respond_async) {
             rc = mg_refresh_run(c, &j, e);
@@ -212,39 +214,54 @@ static int
 mg_refresh_run(mg_call_t *c, mg_job_t *j, mg_error_t *e)
 {
     int       rc;
-    int64_t   until;
     unsigned  waiting;
 
     waiting = __atomic_add_fetch(&mg_refresh_waiting, 1, __ATOMIC_RELAXED);
-    until = mg_mono_us() + MG_REFRESH_WAIT_US;
-    rc = MG_OK;
 
-    if (waiting <= MG_REFRESH_WAITING_MAX) {
-        rc = mg_engine_run_job(c->env, j->id, c->cancel, MG_REFRESH_WAIT_US,
-                               e);
-
-        /* an engine was faster: wait for that */
-
-        while (rc == MG_DECLINED && mg_mono_us() < until
-               && !(c->cancel
-                    && __atomic_load_n(c->cancel, __ATOMIC_RELAXED)))
-        {
-            usleep(MG_REFRESH_STEP_US);
-
-            if (mg_refresh_job(c, j->id, j, e) != MG_OK) {
-                rc = MG_ERROR;
-
-            } else if (j->state != MG_JOB_PENDING
-                       && j->state != MG_JOB_IN_PROGRESS)
-            {
-                rc = MG_OK;
-            }
-        }
-    }
+    rc = (waiting <= MG_REFRESH_WAITING_MAX) ? mg_refresh_wait(c, j, e)
+                                             : mg_refresh_job(c, j->id, j, e);
 
     __atomic_sub_fetch(&mg_refresh_waiting, 1, __ATOMIC_RELAXED);
 
-    return rc == MG_ERROR ? MG_ERROR : mg_refresh_job(c, j->id, j, e);
+    return rc;
+}
+
+
+/*
+ * Runs the job as often as it is there to be run: an engine may be faster,
+ * and another attempt is due only after a while.
+ */
+
+static int
+mg_refresh_wait(mg_call_t *c, mg_job_t *j, mg_error_t *e)
+{
+    int64_t  left, until;
+
+    until = mg_mono_us() + MG_REFRESH_WAIT_US;
+
+    for ( ;; ) {
+        left = until - mg_mono_us();
+
+        if (left > 0 && j->state == MG_JOB_PENDING
+            && mg_engine_run_job(c->env, j->id, c->cancel, left, e)
+               == MG_ERROR)
+        {
+            return MG_ERROR;
+        }
+
+        if (mg_refresh_job(c, j->id, j, e) != MG_OK) {
+            return MG_ERROR;
+        }
+
+        if ((j->state != MG_JOB_PENDING && j->state != MG_JOB_IN_PROGRESS)
+            || left <= 0
+            || (c->cancel && __atomic_load_n(c->cancel, __ATOMIC_RELAXED)))
+        {
+            return MG_OK;
+        }
+
+        usleep(MG_REFRESH_STEP_US);
+    }
 }
 
 

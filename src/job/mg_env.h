@@ -10,10 +10,14 @@
 #define MG_ENV_H
 
 #include "base/mg_crypt.h"
+#include "model/mg_event.h"
 #include "model/mg_gate.h"
+#include "model/mg_host.h"
 #include "model/mg_metric.h"
+#include "model/mg_peak.h"
 #include "model/mg_ready.h"
 #include "model/mg_ring.h"
+#include "model/mg_secret.h"
 #include "store/mg_pg.h"
 #include "store/mg_redis.h"
 
@@ -32,15 +36,32 @@ typedef struct {
     mg_redis_t            *redis;            /* NULL: none configured */
     const char            *state_dir;        /* no trailing slash */
     const mg_crypt_key_t  *key;              /* key->set 0: none configured */
+    mg_secrets_t          *secrets;          /* model_secret; NULL: none */
     const char            *catalog_source;   /* file or URL; NULL: none */
     mg_state_t            *state;            /* shared memory */
     mg_metrics_t          *metrics;          /* this worker's slot */
     mg_gates_t            *gates;            /* outbound calls; shared */
+    mg_gates_t            *backends;         /* their breakers; shared; set
+                                                with mg_word_set() when the
+                                                threads may already run */
+    mg_peaks_t            *peaks;            /* addresses of backends;
+                                                shared */
+    mg_events_t           *events;           /* recent ones; shared */
+    const struct mg_webhook_conf_s
+                          *webhook;          /* model_webhook; NULL: none */
     const struct mg_refresh_conf_s
                           *refresh;          /* model_refresh; NULL: only on
                                                 demand, see mg_refresh.h */
+    const struct mg_schedule_s
+                          *schedule;         /* model_validate; NULL: only on
+                                                demand, see mg_schedule.h */
+    unsigned               jobs_history_days;  /* of ended jobs; 0: all */
     unsigned               validate_concurrency;  /* 64 */
     unsigned               validate_timeout_ms;   /* 30,000 */
+    unsigned               validate_host_concurrency;  /* of all runs at a
+                                                host */
+    mg_hosts_t            *hosts;            /* their requests; shared; NULL:
+                                                not bounded */
     unsigned               allow_private:1;  /* jobs may reach loopback and
                                                 private addresses */
     char                   owner[96];        /* node:pid:start, for leases */

@@ -33,6 +33,7 @@
 
 #define MG_FLUSH_RECORDS    4000
 #define MG_FLUSH_ROUNDS     8
+#define MG_FLUSH_BEHIND     4            /* a part of the ring: one of these */
 #define MG_FLUSH_PIECE      (4 * 1024 * 1024)
 #define MG_FLUSH_PATH       1024
 
@@ -62,6 +63,8 @@ static void mg_flush_end(mg_flush_t *f);
 static void mg_flush_take(mg_flush_t *f, const mg_ring_t *ring,
     uint64_t *cursor);
 static void mg_flush_count(mg_flush_t *f, unsigned lost);
+static int mg_flush_behind(const mg_ring_t *ring, uint64_t cursor);
+static int mg_flush_keep(mg_flush_t *f, int behind, mg_error_t *e);
 
 static int mg_flush_store(mg_flush_t *f, mg_error_t *e);
 static int mg_flush_some(mg_flush_t *f, mg_pg_t *c, const mg_record_t *r,
@@ -96,7 +99,6 @@ mg_flush_ring(const mg_env_t *env, mg_ring_t *ring, unsigned slot,
     int         rc;
     unsigned    i;
     uint64_t    cursor;
-    mg_error_t  away;
     mg_flush_t  f;
 
     if (mg_ring_used(ring) == 0) {
@@ -114,12 +116,7 @@ mg_flush_ring(const mg_env_t *env, mg_ring_t *ring, unsigned slot,
             break;
         }
 
-        if (mg_flush_store(&f, &away) == MG_OK) {
-            mg_ring_consume(ring, cursor);
-            continue;
-        }
-
-        rc = mg_flush_spool(&f, e);
+        rc = mg_flush_keep(&f, mg_flush_behind(ring, cursor), e);
 
         if (rc == MG_OK) {
             mg_ring_consume(ring, cursor);
@@ -129,6 +126,38 @@ mg_flush_ring(const mg_env_t *env, mg_ring_t *ring, unsigned slot,
     mg_flush_end(&f);
 
     return rc;
+}
+
+
+/*
+ * A quarter of the ring has gathered behind this batch: records come faster
+ * than the database takes them, and the ring would be full before long.
+ */
+
+static int
+mg_flush_behind(const mg_ring_t *ring, uint64_t cursor)
+{
+    return mg_ring_used(ring) - (cursor - mg_ring_begin(ring))
+           > ring->size / MG_FLUSH_BEHIND;
+}
+
+
+/* The disk is faster, and the replay is in no hurry. */
+
+static int
+mg_flush_keep(mg_flush_t *f, int behind, mg_error_t *e)
+{
+    mg_error_t  why;
+
+    if (behind && mg_flush_spool(f, &why) == MG_OK) {
+        return MG_OK;
+    }
+
+    if (mg_flush_store(f, &why) == MG_OK) {
+        return MG_OK;
+    }
+
+    return mg_flush_spool(f, e);
 }
 
 
@@ -405,17 +434,28 @@ mg_flush_refuse(mg_flush_t *f, const mg_record_t *r, unsigned n,
 static int
 mg_flush_spool(mg_flush_t *f, mg_error_t *e)
 {
-    int       rc;
-    unsigned  i;
-    mg_buf_t  bytes;
-    uint64_t  wire[MG_RECORD_SIZE_MAX / 8];
+    int        rc;
+    size_t     n;
+    unsigned   i;
+    mg_buf_t   bytes;
+    uint64_t  *wire;
+
+    wire = malloc(MG_RECORD_SIZE_MAX);
+
+    if (wire == NULL) {
+        return mg_error_set(e, MG_E_INTERNAL, NULL,
+                            "out of memory for the spool");
+    }
 
     mg_buf_init(&bytes, 0);
 
     for (i = 0; i < f->n; i++) {
+        n = mg_record_size(&f->records[i]);
         mg_record_encode(&f->records[i], wire);
-        mg_buf_add(&bytes, wire, mg_record_size(&f->records[i]));
+        mg_buf_add(&bytes, wire, n);
     }
+
+    free(wire);
 
     rc = bytes.failed ? mg_error_set(e, MG_E_INTERNAL, NULL,
                                      "out of memory for the spool")

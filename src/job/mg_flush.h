@@ -2,10 +2,10 @@
  * mg_flush.h: inference records on their way from the ring to PostgreSQL.
  *
  * One step takes what the ring holds (at most 4,000 records), COPYs it, and
- * frees the ring.  With the database away the same bytes are appended to a
- * spool file, STATE/spool/<slot>-<pid>.rec, and fsynced; replay renames,
- * reads and removes spool files once the database is back.  Records carry
- * their id, so whatever is written twice is stored once.
+ * frees the ring.  With the database away, or too slow for what comes, the
+ * same bytes are appended to a spool file, STATE/spool/<slot>-<pid>.rec, and
+ * fsynced; replay renames, reads and removes spool files once the database is
+ * back.  Records carry their id, so whatever is written twice is stored once.
  *
  * Blocks: pool threads; mg_flush_spool_all() also in exit_process.
  */

@@ -7,7 +7,10 @@
  *            confirmed or stale -> mg_keep_confirm.c
  *            names of backends -> mg_keep_publish.c
  *            history of syncs; the first one is asked for
- *            partitions of the coming days; jobs that wait; the phase
+ *            steps of canaries -> mg_canary.c
+ *            partitions of the coming days; days that are too old
+ *            validations that are due -> mg_schedule.c
+ *            jobs that wait; the phase
  *
  * Pool thread, one at a time; the zone's words are the only output.
  */
@@ -15,6 +18,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "job/mg_canary.h"
 #include "job/mg_engine.h"
 #include "job/mg_keep_local.h"
 
@@ -36,6 +40,8 @@ static int mg_keep_history(const mg_env_t *env, mg_keep_t *k, mg_pg_t *db,
     mg_arena_t *a, mg_error_t *e);
 static int mg_keep_first_sync(const mg_env_t *env, mg_keep_t *k, mg_pg_t *db,
     mg_arena_t *a, mg_error_t *e);
+static int mg_keep_canaries(const mg_env_t *env, mg_keep_t *k, mg_pg_t *db,
+    mg_error_t *e);
 static int mg_keep_partitions(const mg_env_t *env, mg_keep_t *k, mg_pg_t *db,
     mg_error_t *e);
 static void mg_keep_database(const mg_env_t *env, int up,
@@ -192,9 +198,12 @@ mg_keep_rest(const mg_env_t *env, mg_keep_t *k, mg_pg_t *db,
 
     if ((synced && mg_keep_sync(env, k, db, e) != MG_OK)
         || mg_keep_names(env, k, db, cancel, e) != MG_OK
+        || mg_keep_canaries(env, k, db, e) != MG_OK
         || mg_keep_partitions(env, k, db, e) != MG_OK
+        || mg_keep_retain(env, k, db, e) != MG_OK
         || mg_refresh_round(env, &k->refresh, db, e) != MG_OK
-        || mg_store_job_waiting(db, &waiting, e) != MG_OK)
+        || mg_schedule_round(env, &k->schedule, db, e) != MG_OK
+        || mg_store_job_waiting(db, MG_JOB_KIND_NAMES, &waiting, e) != MG_OK)
     {
         return MG_ERROR;
     }
@@ -290,6 +299,8 @@ mg_keep_first_sync(const mg_env_t *env, mg_keep_t *k, mg_pg_t *db,
 
     who.org_id = mg_str(MG_ORG_DEFAULT);
     who.token_id = mg_str_null;
+    who.once = NULL;
+    who.webhook = mg_str_null;
 
     if (!k->sync_asked) {
         rc = mg_store_job_create(db, &who, "sync", mg_str(MG_JOB_KEY_SYNC),
@@ -330,6 +341,30 @@ mg_keep_first_sync(const mg_env_t *env, mg_keep_t *k, mg_pg_t *db,
     {
         mg_word_set(env->state->progress,
                     MG_KEEP_PROGRESS + (uint64_t) j.progress * 8 / 10);
+    }
+
+    return MG_OK;
+}
+
+
+/* A step is a change like others, which the next round publishes. */
+
+static int
+mg_keep_canaries(const mg_env_t *env, mg_keep_t *k, mg_pg_t *db,
+    mg_error_t *e)
+{
+    int64_t   in_ms;
+    unsigned  taken;
+
+    if (mg_canary_round(env, db, &taken, &in_ms, e) != MG_OK) {
+        return MG_ERROR;
+    }
+
+    if (taken) {
+        mg_keep_again(k, 1);
+
+    } else if (in_ms >= 0 && in_ms < MG_KEEP_SECOND / 1000) {
+        mg_keep_again(k, (unsigned) in_ms + 1);
     }
 
     return MG_OK;

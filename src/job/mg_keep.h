@@ -16,13 +16,17 @@
 
 #include "job/mg_env.h"
 #include "job/mg_refresh.h"
+#include "job/mg_schedule.h"
 
 
 #define MG_KEEP_KINDS   2        /* catalog, routing */
 
 typedef struct {
     int64_t    partitions_us;           /* last done */
+    int64_t    retain_us;               /* last look for old records */
     int64_t    names_us;                /* backends resolved last */
+    unsigned   names_seen;              /* mg_resolve_changes() of the last
+                                           build */
     int64_t    history_us;              /* last look at the syncs */
     int64_t    told_us;                 /* an error was logged */
     int64_t    confirmed_us;            /* STATE/confirmed written last */
@@ -31,6 +35,8 @@ typedef struct {
     int64_t    waiting_us[MG_KEEP_KINDS];  /* since when another node's build
                                               is waited for; 0: none */
     int64_t    aside_ns;                /* CPU of the last build */
+    uint64_t   prices;                  /* sum of the price lists that were
+                                           written down last; 0: none */
     int64_t    failed_us[MG_KEEP_KINDS];
     uint64_t   tried[MG_KEEP_KINDS];    /* generation that failed to build */
     unsigned   named:1;                 /* backends have host names */
@@ -45,6 +51,7 @@ typedef struct {
                                            resolve */
     char       sync_job[40];            /* id of the first sync */
     mg_refresh_round_t  refresh;
+    mg_schedule_round_t  schedule;
     mg_redis_lock_t  lock[MG_KEEP_KINDS];
 } mg_keep_t;
 

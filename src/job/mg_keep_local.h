@@ -10,6 +10,7 @@
 
 #include "job/mg_keep.h"
 #include "snapshot/mg_snap.h"
+#include "snapshot/mg_snap_routing.h"
 
 
 #define MG_KEEP_CATALOG   0
@@ -32,6 +33,14 @@ void mg_keep_verify(const mg_env_t *env, mg_keep_t *k, unsigned i,
  */
 int mg_keep_publish(const mg_env_t *env, mg_keep_t *k, mg_pg_t *db,
     unsigned i, uint64_t wanted, const int *cancel, mg_error_t *e);
+
+/* The price lists of a snapshot that was built (mg_keep_price.c). */
+void mg_keep_prices(const mg_env_t *env, mg_keep_t *k, mg_pg_t *db,
+    const mg_routing_builder_t *b);
+
+/* When it is time: jobs for records that are too old (mg_keep_retain.c). */
+int mg_keep_retain(const mg_env_t *env, mg_keep_t *k, mg_pg_t *db,
+    mg_error_t *e);
 
 /* When it is time: backends' names once more.  MG_ERROR as above. */
 int mg_keep_names(const mg_env_t *env, mg_keep_t *k, mg_pg_t *db,

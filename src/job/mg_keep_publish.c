@@ -22,7 +22,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <malloc.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <time.h>
@@ -31,6 +30,7 @@
 #include "base/mg_aside.h"
 #include "job/mg_keep_local.h"
 #include "snapshot/mg_snap_catalog.h"
+#include "snapshot/mg_snap_resolve.h"
 #include "snapshot/mg_snap_routing.h"
 #include "store/mg_store.h"
 
@@ -52,6 +52,7 @@ typedef struct {
     mg_str_t               image;       /* owned by the builder */
     uint64_t               generation;
     unsigned               unresolved;
+    unsigned               names;       /* mg_resolve_changes() before it */
 } mg_keep_build_t;
 
 
@@ -99,7 +100,7 @@ static int mg_keep_build(mg_keep_t *k, mg_pg_t *db, unsigned i,
     mg_keep_build_t *b, mg_error_t *e);
 static void mg_keep_build_run(void *data);
 static int mg_keep_put(const mg_env_t *env, mg_keep_t *k, unsigned i,
-    mg_str_t image, mg_error_t *e);
+    mg_str_t image, mg_snap_t **published, mg_error_t *e);
 static int mg_keep_build_catalog(mg_pg_t *db, mg_keep_build_t *b,
     mg_error_t *e);
 static int mg_keep_build_routing(mg_pg_t *db, mg_keep_build_t *b,
@@ -107,6 +108,7 @@ static int mg_keep_build_routing(mg_pg_t *db, mg_keep_build_t *b,
 static void mg_keep_build_free(mg_keep_build_t *b);
 static void mg_keep_announce(const mg_env_t *env, mg_keep_t *k, unsigned i,
     const mg_snap_t *snap);
+static int mg_keep_names_due(const mg_keep_t *k);
 static void mg_keep_names_count(const mg_snap_t *snap, unsigned *named,
     unsigned *unresolved);
 static int mg_keep_names_publish(const mg_env_t *env, mg_keep_t *k,
@@ -403,7 +405,7 @@ mg_keep_adopt(const mg_env_t *env, mg_keep_t *k, unsigned i, uint64_t wanted,
     rc = mg_keep_share_get(env, k, i, mg_keep_kinds[i].kind, wanted, &image);
 
     if (rc == MG_OK) {
-        rc = mg_keep_put(env, k, i, mg_buf_view(&image), e);
+        rc = mg_keep_put(env, k, i, mg_buf_view(&image), NULL, e);
     }
 
     mg_buf_free(&image);
@@ -424,15 +426,29 @@ mg_keep_make(const mg_env_t *env, mg_keep_t *k, mg_pg_t *db, unsigned i,
 {
     int              rc;
     int64_t          begun;
+    mg_snap_t       *snap;
     mg_keep_build_t  b;
 
     memset(&b, 0, sizeof(mg_keep_build_t));
+    snap = NULL;
 
     begun = mg_mono_us();
     rc = mg_keep_build(k, db, i, &b, e);
 
     if (rc == MG_OK) {
-        rc = mg_keep_put(env, k, i, b.image, e);
+        rc = mg_keep_put(env, k, i, b.image, &snap, e);
+    }
+
+    if (rc == MG_OK && b.routing) {
+        mg_keep_prices(env, k, db, b.routing);
+    }
+
+    /* from here on the file will do */
+
+    mg_keep_build_free(&b);
+
+    if (rc == MG_OK && i == MG_KEEP_ROUTING) {
+        k->names_seen = b.names;
     }
 
     if (rc == MG_OK) {
@@ -447,12 +463,12 @@ mg_keep_make(const mg_env_t *env, mg_keep_t *k, mg_pg_t *db, unsigned i,
 
     /* what a node could not resolve is no use to the others */
 
-    if (rc == MG_OK && b.unresolved == 0) {
+    if (snap && b.unresolved == 0) {
         mg_keep_share_put(env, mg_keep_kinds[i].kind, b.generation, old,
-                          b.image);
+                          mg_snap_bytes(snap));
     }
 
-    mg_keep_build_free(&b);
+    mg_snap_close(snap);
 
     return rc;
 }
@@ -494,11 +510,11 @@ mg_keep_build_run(void *data)
 }
 
 
-/* Into the state folder, and announced. */
+/* Into the state folder, and announced; *published: to be closed. */
 
 static int
 mg_keep_put(const mg_env_t *env, mg_keep_t *k, unsigned i, mg_str_t image,
-    mg_error_t *e)
+    mg_snap_t **published, mg_error_t *e)
 {
     int         rc;
     unsigned    kind;
@@ -521,7 +537,13 @@ mg_keep_put(const mg_env_t *env, mg_keep_t *k, unsigned i, mg_str_t image,
 
     if (rc == MG_OK) {
         mg_keep_announce(env, k, i, snap);
-        mg_snap_close(snap);
+
+        if (published) {
+            *published = snap;
+
+        } else {
+            mg_snap_close(snap);
+        }
     }
 
     return rc;
@@ -542,6 +564,8 @@ mg_keep_build_catalog(mg_pg_t *db, mg_keep_build_t *b, mg_error_t *e)
 static int
 mg_keep_build_routing(mg_pg_t *db, mg_keep_build_t *b, mg_error_t *e)
 {
+    b->names = mg_resolve_changes();
+
     if (mg_store_routing_read(db, &b->routing, &b->generation,
                               &b->unresolved, e)
         != MG_OK)
@@ -558,12 +582,6 @@ mg_keep_build_free(mg_keep_build_t *b)
 {
     if (b->catalog) {
         mg_catalog_builder_destroy(b->catalog);
-
-        /* a build takes five times its file, and the heap would keep that */
-
-#ifdef __GLIBC__
-        (void) malloc_trim(0);
-#endif
     }
 
     if (b->routing) {
@@ -582,6 +600,9 @@ mg_keep_announce(const mg_env_t *env, mg_keep_t *k, unsigned i,
     unsigned  named;
 
     if (i == MG_KEEP_ROUTING) {
+        k->names_seen = mg_resolve_changes();
+        mg_resolve_round();
+
         mg_keep_names_count(snap, &named, &k->unresolved);
         k->named = named ? 1 : 0;
 
@@ -620,13 +641,10 @@ mg_keep_names(const mg_env_t *env, mg_keep_t *k, mg_pg_t *db,
     const int *cancel, mg_error_t *e)
 {
     int              fd, rc;
-    int64_t          pause;
     mg_error_t       why;
     mg_keep_build_t  b;
 
-    pause = k->unresolved ? MG_KEEP_NAMES_FAST : MG_KEEP_NAMES;
-
-    if (!k->named || mg_mono_us() - k->names_us < pause) {
+    if (!k->named || !mg_keep_names_due(k)) {
         return MG_OK;
     }
 
@@ -642,6 +660,7 @@ mg_keep_names(const mg_env_t *env, mg_keep_t *k, mg_pg_t *db,
 
     if (rc == MG_OK) {
         rc = mg_keep_names_publish(env, k, &b, &why);
+        k->names_seen = b.names;
     }
 
     (void) close(fd);
@@ -663,6 +682,23 @@ mg_keep_names(const mg_env_t *env, mg_keep_t *k, mg_pg_t *db,
              why.message);
 
     return MG_OK;
+}
+
+
+/* Where a thread looks after names: when it has found other addresses. */
+
+static int
+mg_keep_names_due(const mg_keep_t *k)
+{
+    int64_t  pause;
+
+    if (mg_resolve_running()) {
+        return mg_resolve_changes() != k->names_seen;
+    }
+
+    pause = k->unresolved ? MG_KEEP_NAMES_FAST : MG_KEEP_NAMES;
+
+    return mg_mono_us() - k->names_us >= pause;
 }
 
 
@@ -701,6 +737,10 @@ mg_keep_names_count(const mg_snap_t *snap, unsigned *named,
         if (b.n_addrs == 0) {
             (*unresolved)++;
         }
+
+        /* they are good while DNS is away, also after a restart */
+
+        mg_resolve_seed(b.host, b.addrs, b.addr_lens, b.n_addrs);
     }
 }
 
@@ -736,7 +776,7 @@ mg_keep_names_publish(const mg_env_t *env, mg_keep_t *k,
         }
     }
 
-    if (mg_keep_put(env, k, MG_KEEP_ROUTING, b->image, e) != MG_OK) {
+    if (mg_keep_put(env, k, MG_KEEP_ROUTING, b->image, NULL, e) != MG_OK) {
         return MG_ERROR;
     }
 

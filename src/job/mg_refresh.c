@@ -247,6 +247,8 @@ mg_refresh_one(const mg_env_t *env, mg_pg_t *db, mg_arena_t *a,
     ask.after = mg_sync_last(rows, n);
     who.org_id = mg_str(MG_ORG_DEFAULT);
     who.token_id = mg_str_null;
+    who.once = NULL;
+    who.webhook = mg_str_null;
 
     /* one that runs already is as good */
 

@@ -14,10 +14,9 @@
 
 #include "job/mg_sync.h"
 
-#include "base/mg_hash.h"
+#include "job/mg_pages.h"
 
 
-#define MG_SYNC_PAGES_MAX    500
 #define MG_SYNC_MODELS_MAX   100000
 #define MG_SYNC_PATH_MAX     2000
 #define MG_SYNC_PAGE_MAX     (16 * 1024 * 1024)
@@ -29,10 +28,7 @@
 typedef struct {
     mg_sync_t           *s;
     mg_arena_t          *arena;         /* of one page */
-    const mg_protocol_t *protocol;
-    unsigned             pages;
-    uint64_t             seen[MG_SYNC_PAGES_MAX];   /* sums of their paths */
-    mg_buf_t             path;          /* of the page */
+    mg_pages_t           pages;
     mg_buf_t             url;
 } mg_sync_pages_t;
 
@@ -40,9 +36,6 @@ typedef struct {
 static int mg_sync_page(mg_sync_pages_t *p, mg_fetch_t *f, mg_error_t *e);
 static int mg_sync_page_read(mg_sync_pages_t *p,
     const mg_http_response_t *res, mg_error_t *e);
-static int mg_sync_page_next(mg_sync_pages_t *p,
-    const mg_http_response_t *res, mg_error_t *e);
-static int mg_sync_page_seen(mg_sync_pages_t *p, mg_str_t path);
 static int mg_sync_listed(void *ctx, const mg_model_t *m, mg_error_t *e);
 
 
@@ -55,16 +48,14 @@ mg_sync_list(mg_sync_t *s, mg_error_t *e)
 
     memset(&p, 0, sizeof(p));
     p.s = s;
-    p.protocol = s->target->probe.protocol;
     p.arena = mg_arena_create(0);
 
     if (p.arena == NULL) {
         return mg_error_set(e, MG_E_INTERNAL, NULL, "out of memory");
     }
 
-    mg_buf_init(&p.path, MG_SYNC_PATH_MAX);
     mg_buf_init(&p.url, 0);
-    mg_buf_z(&p.path, p.protocol->list_path);
+    mg_pages_init(&p.pages, s->target->probe.protocol, s->scope.provider);
 
     mg_sync_fetch_init(s, &f, s->scope.provider,
                        s->target->probe.rate_limit
@@ -72,11 +63,11 @@ mg_sync_list(mg_sync_t *s, mg_error_t *e)
 
     do {
         rc = mg_sync_page(&p, &f, e);
-        mg_sync_progress(s, p.pages < 10 ? (int) p.pages * 10 : 99);
+        mg_sync_progress(s, p.pages.n < 10 ? (int) p.pages.n * 10 : 99);
         mg_arena_reset(p.arena);
     } while (rc == MG_AGAIN);
 
-    mg_buf_free(&p.path);
+    mg_pages_free(&p.pages);
     mg_buf_free(&p.url);
     mg_arena_destroy(p.arena);
 
@@ -84,7 +75,7 @@ mg_sync_list(mg_sync_t *s, mg_error_t *e)
 }
 
 
-/* MG_AGAIN: there is another page, p->path says where. */
+/* MG_AGAIN: there is another page. */
 
 static int
 mg_sync_page(mg_sync_pages_t *p, mg_fetch_t *f, mg_error_t *e)
@@ -103,10 +94,11 @@ mg_sync_page(mg_sync_pages_t *p, mg_fetch_t *f, mg_error_t *e)
 
     p->url.len = 0;
     mg_buf_str(&p->url, t->base);
-    mg_buf_str(&p->url, mg_buf_view(&p->path));
+    mg_buf_str(&p->url, mg_buf_view(&p->pages.path));
 
     memset(&req, 0, sizeof(req));
-    req.method = "GET";
+    req.body = mg_str_z(t->protocol->list_body);
+    req.method = req.body.len ? "POST" : "GET";
     req.url = mg_buf_view(&p->url);
     req.connect_timeout_ms = t->connect_timeout_ms;
     req.timeout_ms = t->timeout_ms < conf->timeout_ms ? t->timeout_ms
@@ -120,7 +112,7 @@ mg_sync_page(mg_sync_pages_t *p, mg_fetch_t *f, mg_error_t *e)
 
     /* an etag tells of one page, not of those behind it */
 
-    etag = p->protocol->next ? mg_str_null : mg_str_z(s->known);
+    etag = p->pages.protocol->next ? mg_str_null : mg_str_z(s->known);
     rc = mg_fetch(f, &req, etag, &res, e);
 
     if (rc == MG_DECLINED) {
@@ -133,7 +125,6 @@ mg_sync_page(mg_sync_pages_t *p, mg_fetch_t *f, mg_error_t *e)
         return MG_ERROR;
     }
 
-    p->seen[p->pages++] = mg_sum64(p->path.data, p->path.len);
     s->counts.bytes += (int64_t) res.body.len;
 
     if (s->counts.bytes > MG_SYNC_DOCUMENT_MAX) {
@@ -148,12 +139,18 @@ mg_sync_page(mg_sync_pages_t *p, mg_fetch_t *f, mg_error_t *e)
         return MG_ERROR;
     }
 
-    if (p->protocol->next == NULL) {
+    if (p->pages.protocol->next == NULL) {
         mg_sync_etag(s, res.etag);
         return MG_OK;
     }
 
-    return mg_sync_page_next(p, &res, e);
+    rc = mg_pages_next(&p->pages, &res, p->arena, e);
+
+    if (rc == MG_AGAIN && mg_run_stop(s->run, e) != MG_OK) {
+        return MG_ERROR;
+    }
+
+    return rc;
 }
 
 
@@ -168,8 +165,8 @@ mg_sync_page_read(mg_sync_pages_t *p, const mg_http_response_t *res,
     s = p->s;
     skipped = 0;
 
-    if (p->protocol->list(res->body, p->arena, mg_sync_listed, s, &skipped,
-                          &bad)
+    if (p->pages.protocol->list(res->body, p->arena, mg_sync_listed, s,
+                                &skipped, &bad)
         == MG_OK)
     {
         s->counts.failed += skipped;
@@ -183,60 +180,8 @@ mg_sync_page_read(mg_sync_pages_t *p, const mg_http_response_t *res,
 
     return mg_error_set(e, MG_E_UPSTREAM, NULL, "page %u of the list of "
                         "provider \"" MG_STR_FMT "\" cannot be read: %s",
-                        p->pages, MG_STR_ARG(s->scope.provider),
+                        p->pages.n + 1, MG_STR_ARG(s->scope.provider),
                         bad.message);
-}
-
-
-static int
-mg_sync_page_next(mg_sync_pages_t *p, const mg_http_response_t *res,
-    mg_error_t *e)
-{
-    int       rc;
-    mg_str_t  path;
-
-    rc = p->protocol->next(res->body, res->link, p->arena, &path, e);
-
-    if (rc == MG_DECLINED) {
-        return MG_OK;
-    }
-
-    if (rc != MG_OK) {
-        return MG_ERROR;
-    }
-
-    if (path.len == 0 || path.len > MG_SYNC_PATH_MAX || path.data[0] != '/'
-        || p->pages == MG_SYNC_PAGES_MAX || mg_sync_page_seen(p, path))
-    {
-        return mg_error_set(e, MG_E_UPSTREAM, NULL, "the list of provider \""
-                            MG_STR_FMT "\" leads nowhere after page %u: in a "
-                            "circle, or beyond %d pages",
-                            MG_STR_ARG(p->s->scope.provider), p->pages,
-                            MG_SYNC_PAGES_MAX);
-    }
-
-    p->path.len = 0;
-    mg_buf_str(&p->path, path);
-
-    return mg_run_stop(p->s->run, e) == MG_OK ? MG_AGAIN : MG_ERROR;
-}
-
-
-static int
-mg_sync_page_seen(mg_sync_pages_t *p, mg_str_t path)
-{
-    unsigned  i;
-    uint64_t  sum;
-
-    sum = mg_sum64(path.data, path.len);
-
-    for (i = 0; i < p->pages; i++) {
-        if (p->seen[i] == sum) {
-            return 1;
-        }
-    }
-
-    return 0;
 }
 
 

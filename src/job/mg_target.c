@@ -16,6 +16,7 @@
 #include "base/mg_crypt.h"
 #include "base/mg_json.h"
 #include "base/mg_uri.h"
+#include "model/mg_path.h"
 
 
 /* Headers of the provider's own, beside those that are always sent. */
@@ -39,6 +40,7 @@ static int mg_target_headers(const mg_provider_t *p, mg_arena_t *a,
 static void mg_target_protocol(mg_probe_target_t *t);
 static int mg_target_key(const mg_env_t *env, mg_str_t org_id,
     const mg_provider_t *p, mg_arena_t *a, mg_target_t *t, mg_error_t *e);
+static void mg_target_key_add(mg_target_t *t, size_t scheme, size_t len);
 
 
 /* The smaller of two limits, of which the first may be unknown. */
@@ -75,6 +77,7 @@ mg_target_open(const mg_env_t *env, mg_str_t org_id, const mg_provider_t *p,
         return MG_ERROR;
     }
 
+    t->paths = mg_path_lines(a, p->paths);
     t->concurrency = mg_target_least(p->max_concurrency,
                                      env->validate_concurrency);
     t->timeout_ms = mg_target_least(p->read_timeout_ms,
@@ -83,6 +86,8 @@ mg_target_open(const mg_env_t *env, mg_str_t org_id, const mg_provider_t *p,
                                             t->timeout_ms);
     t->rate_limit = p->rate_limit > 0 ? p->rate_limit : 0;
     t->allow_private = env->allow_private;
+    t->hosts = env->hosts;
+    t->host_max = env->validate_host_concurrency;
 
     return MG_OK;
 }
@@ -113,6 +118,8 @@ mg_target_url(const mg_provider_t *p, mg_probe_target_t *t, mg_error_t *e)
     if (mg_url_parse(t->base, &url, "base_url", e) != MG_OK) {
         return MG_ERROR;
     }
+
+    t->host = url.host_port.len ? url.host_port : url.host;
 
     while (t->base.len > 0 && t->base.data[t->base.len - 1] == '/') {
         t->base.len--;
@@ -199,6 +206,19 @@ mg_target_key(const mg_env_t *env, mg_str_t org_id, const mg_provider_t *p,
     size_t    len;
     mg_str_t  aad, scheme;
 
+    scheme = mg_target_schemes[t->probe.protocol->auth];
+    memcpy(t->key, scheme.data, scheme.len);
+
+    /* what the configuration says is the default organisation's */
+
+    if (env->secrets && mg_str_eq(org_id, mg_str(MG_ORG_DEFAULT))
+        && mg_secrets_get(env->secrets, p->id, t->key + scheme.len, &len)
+           == MG_OK)
+    {
+        mg_target_key_add(t, scheme.len, len);
+        return MG_OK;
+    }
+
     if (p->key_sealed.len == 0) {
         return MG_OK;
     }
@@ -218,17 +238,57 @@ mg_target_key(const mg_env_t *env, mg_str_t org_id, const mg_provider_t *p,
 
     aad = mg_arena_printf(a, MG_STR_FMT "/" MG_STR_FMT, MG_STR_ARG(org_id),
                           MG_STR_ARG(p->id));
-    scheme = mg_target_schemes[t->probe.protocol->auth];
-
-    memcpy(t->key, scheme.data, scheme.len);
     rc = mg_crypt_open(env->key, p->key_sealed, aad, t->key + scheme.len,
                        &len, e);
 
     if (rc == MG_OK) {
-        t->probe.secret = mg_str_n(t->key + scheme.len, len);
-        t->probe.headers[t->probe.n_headers++]
-            = mg_str_n(t->key, scheme.len + len);
+        mg_target_key_add(t, scheme.len, len);
     }
+
+    return rc;
+}
+
+
+static void
+mg_target_key_add(mg_target_t *t, size_t scheme, size_t len)
+{
+    t->probe.secret = mg_str_n(t->key + scheme, len);
+    t->probe.headers[t->probe.n_headers++] = mg_str_n(t->key, scheme + len);
+}
+
+
+int
+mg_target_path(const mg_probe_target_t *t, mg_str_t model, mg_buf_t *url)
+{
+    int        rc;
+    char      *to;
+    mg_buf_t   asked;
+    mg_str_t   rest, template;
+
+    if (t->paths.len == 0) {
+        return MG_OK;
+    }
+
+    mg_buf_init(&asked, 0);
+    mg_buf_z(&asked, "/v1");
+    mg_buf_add(&asked, url->data + t->base.len, url->len - t->base.len);
+
+    template = mg_path_find(t->paths, mg_buf_view(&asked), &rest);
+    rc = MG_OK;
+
+    if (template.len) {
+        url->len = t->base.len;
+        to = mg_buf_reserve(url, mg_path_size(template, model, rest));
+
+        if (to == NULL) {
+            rc = MG_ERROR;
+
+        } else {
+            url->len += mg_path_expand(template, model, rest, to);
+        }
+    }
+
+    mg_buf_free(&asked);
 
     return rc;
 }

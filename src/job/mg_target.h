@@ -32,5 +32,13 @@ int mg_target_open(const mg_env_t *env, mg_str_t org_id,
     const mg_provider_t *p, mg_arena_t *a, mg_target_t *t, mg_error_t *e);
 void mg_target_close(mg_target_t *t);
 
+/*
+ * Brings a URL behind the base to where clients' requests go, whose paths
+ * begin with /v1; model: what the provider calls it.  MG_ERROR when out of
+ * memory.
+ */
+int mg_target_path(const mg_probe_target_t *t, mg_str_t model,
+    mg_buf_t *url);
+
 
 #endif /* MG_TARGET_H */

@@ -234,6 +234,7 @@ mg_provider_init(mg_provider_t *p)
     memset(p, 0, sizeof(mg_provider_t));
 
     p->active = 1;
+    p->stream_usage = -1;
 
     p->connect_timeout_ms = MG_UNKNOWN;
     p->read_timeout_ms = MG_UNKNOWN;

@@ -153,6 +153,8 @@ typedef struct {
     mg_str_t         npm;                /* models.dev's protocol hint */
     mg_str_t         env;                /* JSON array text */
     mg_str_t         headers;            /* JSON object text, sent upstream */
+    mg_str_t         paths;              /* JSON object text, see mg_path.h */
+    mg_str_t         probe;              /* path of its health check */
     mg_str_t         source;             /* models.dev, manual */
     mg_str_t         key_sealed;         /* mg_crypt; binary; own keys only */
     mg_str_t         key_hint;           /* last 4 characters */
@@ -161,6 +163,7 @@ typedef struct {
     int64_t          rate_limit;         /* requests a minute */
     int64_t          max_concurrency;
     int8_t           active;
+    int8_t           stream_usage;       /* -1: as its protocol has it */
     mg_str_t         extra;              /* JSON object: members of the
                                             source that no column holds */
     int64_t          total;              /* counts of models ... */

@@ -17,6 +17,7 @@
 #include "base/mg_uri.h"
 #include "model/mg_body.h"
 #include "model/mg_catalog.h"
+#include "model/mg_path.h"
 
 
 #define MG_CATALOG_NAME_MAX       512
@@ -69,6 +70,10 @@ static const char *mg_catalog_header_refused(mg_str_t k);
 static int mg_catalog_headers(const mg_body_field_t *f, const mg_json_t *v,
     mg_arena_t *a, void *to, mg_error_t *e);
 static int mg_catalog_header(const mg_json_t *v, mg_error_t *e);
+static int mg_catalog_paths(const mg_body_field_t *f, const mg_json_t *v,
+    mg_arena_t *a, void *to, mg_error_t *e);
+static int mg_catalog_probe(const mg_body_field_t *f, const mg_json_t *v,
+    mg_arena_t *a, void *to, mg_error_t *e);
 static int mg_model_split_id(mg_model_t *m, mg_error_t *e);
 
 
@@ -216,6 +221,15 @@ static const mg_body_field_t  mg_provider_fields[] = {
       0, 1, MG_CATALOG_KEY_MAX, NULL, 0 },
 
     { "headers", mg_catalog_headers, MG_PROVIDER_AT(p.headers),
+      MG_BODY_NULLABLE, 0, 0, NULL, 0 },
+
+    { "paths", mg_catalog_paths, MG_PROVIDER_AT(p.paths),
+      MG_BODY_NULLABLE, 0, 0, NULL, 0 },
+
+    { "probe", mg_catalog_probe, MG_PROVIDER_AT(p.probe),
+      MG_BODY_NULLABLE, 1, MG_PATH_PREFIX_MAX, NULL, 0 },
+
+    { "stream_usage", mg_body_tri, MG_PROVIDER_AT(p.stream_usage),
       MG_BODY_NULLABLE, 0, 0, NULL, 0 },
 
     { "timeouts", mg_body_nested, 0, 0, 0, 0, mg_provider_timeout_fields,
@@ -703,6 +717,50 @@ mg_catalog_header(const mg_json_t *v, mg_error_t *e)
     }
 
     return MG_OK;
+}
+
+
+static int
+mg_catalog_paths(const mg_body_field_t *f, const mg_json_t *v, mg_arena_t *a,
+    void *to, mg_error_t *e)
+{
+    const mg_json_t  *c;
+
+    if (v->type == MG_JSON_OBJECT && v->count > MG_PATHS_MAX) {
+        return mg_error_set(e, MG_E_INVALID, f->name,
+                            "%s has %u members; at most %d are allowed",
+                            f->name, (unsigned) v->count, MG_PATHS_MAX);
+    }
+
+    for (c = v->type == MG_JSON_OBJECT ? v->child : NULL; c; c = c->next) {
+        if (mg_path_check(c->key,
+                          c->type == MG_JSON_STRING ? c->str : mg_str_null,
+                          e)
+            != MG_OK)
+        {
+            return MG_ERROR;
+        }
+    }
+
+    return mg_body_object(f, v, a, to, e);
+}
+
+
+static int
+mg_catalog_probe(const mg_body_field_t *f, const mg_json_t *v, mg_arena_t *a,
+    void *to, mg_error_t *e)
+{
+    if (mg_body_string(f, v, a, to, e) != MG_OK) {
+        return MG_ERROR;
+    }
+
+    if (v->type == MG_JSON_NULL || mg_path_plain(v->str)) {
+        return MG_OK;
+    }
+
+    return mg_error_set(e, MG_E_INVALID, f->name,
+                        "probe \"%.*s\" is no path; give one such as "
+                        "\"/health\"", MG_BODY_CUT(v->str));
 }
 
 

@@ -20,9 +20,6 @@
 #include "model/mg_compare.h"
 
 
-#define MG_COMPARE_DEPTH   64
-
-
 typedef struct {
     mg_str_t              prefix;      /* of the object around; or empty */
     mg_str_t              name;
@@ -43,8 +40,6 @@ static int mg_compare_member(mg_compare_column_t *column, mg_str_t prefix,
     mg_str_t name, mg_str_t value);
 static int mg_compare_skipped(const char * const *skip, mg_str_t name);
 static const char *mg_compare_blank(const char *p, const char *end);
-static const char *mg_compare_string(const char *p, const char *end);
-static const char *mg_compare_value(const char *p, const char *end);
 static const mg_compare_cell_t *mg_compare_find(
     const mg_compare_column_t *column, const mg_compare_cell_t *cell,
     unsigned place);
@@ -213,7 +208,7 @@ mg_compare_members(mg_compare_column_t *column, mg_str_t prefix,
         }
 
         begin = p;
-        p = mg_compare_string(p, end);
+        p = mg_skip_quoted(p, end);
 
         if (p == NULL) {
             return MG_ERROR;
@@ -227,7 +222,7 @@ mg_compare_members(mg_compare_column_t *column, mg_str_t prefix,
         }
 
         begin = mg_compare_blank(p, end);
-        p = mg_compare_value(begin, end);
+        p = mg_skip_value(begin, end);
 
         if (p == NULL) {
             return MG_ERROR;
@@ -292,93 +287,4 @@ mg_compare_blank(const char *p, const char *end)
     }
 
     return p;
-}
-
-
-/* Behind the closing quote of the string at p; NULL if there is none. */
-
-static const char *
-mg_compare_string(const char *p, const char *end)
-{
-    if (p == end || *p != '"') {
-        return NULL;
-    }
-
-    for (p++; /* void */ ; p += 2) {
-        p = mg_skip_string(p, end, 0);
-
-        if (p == end) {
-            return NULL;
-        }
-
-        if (*p == '"') {
-            return p + 1;
-        }
-
-        if (end - p < 2) {
-            return NULL;
-        }
-    }
-}
-
-
-/* Behind the value at p; NULL if it does not end or is none. */
-
-static const char *
-mg_compare_value(const char *p, const char *end)
-{
-    unsigned     depth;
-    const char  *begin;
-
-    for (begin = p, depth = 0; p < end; /* void */ ) {
-
-        switch (*p) {
-
-        case '"':
-            p = mg_compare_string(p, end);
-
-            if (p == NULL || depth == 0) {
-                return p;
-            }
-
-            break;
-
-        case '{':
-        case '[':
-            if (++depth > MG_COMPARE_DEPTH) {
-                return NULL;
-            }
-
-            p++;
-            break;
-
-        case '}':
-        case ']':
-            p++;
-
-            if (depth <= 1) {
-                return depth ? p : NULL;
-            }
-
-            depth--;
-            break;
-
-        case ',':
-        case ' ':
-        case '\t':
-        case '\n':
-        case '\r':
-            if (depth == 0) {
-                return p > begin ? p : NULL;
-            }
-
-            p++;
-            break;
-
-        default:
-            p++;
-        }
-    }
-
-    return (depth == 0 && p > begin) ? p : NULL;
 }

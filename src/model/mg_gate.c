@@ -19,7 +19,10 @@
 
 #include "model/mg_gate.h"
 
+#include <stdio.h>
+
 #include "base/mg_hash.h"
+#include "model/mg_catalog.h"
 #include "model/mg_ready.h"
 
 
@@ -94,6 +97,29 @@ static void mg_gate_failed(mg_gate_t *g, const mg_gate_limits_t *l,
 
 
 /* -- slots -- */
+
+size_t
+mg_gate_name(mg_str_t id, mg_str_t org_id, char *out)
+{
+    char    text[MG_GATE_NAME_MAX + 1];
+    size_t  len;
+
+    if (mg_str_eq(org_id, mg_str(MG_ORG_DEFAULT))) {
+        (void) snprintf(text, sizeof(text), "%.*s", MG_STR_ARG(id));
+
+    } else {
+        (void) snprintf(text, sizeof(text), "%.*s@%.*s",
+                        (int) (id.len < 55 ? id.len : 55), id.data,
+                        (int) (org_id.len < 8 ? org_id.len : 8),
+                        org_id.data);
+    }
+
+    len = strlen(text);
+    memcpy(out, text, len);
+
+    return len;
+}
+
 
 mg_gate_t *
 mg_gate_find(mg_gates_t *gates, mg_str_t name)

@@ -78,6 +78,13 @@ typedef struct {
 } mg_gate_limits_t;
 
 
+/*
+ * The name of a provider's slot: its id, with a part of the organisation's
+ * where that is not the default one.  Writes MG_GATE_NAME_MAX bytes at most
+ * and returns how many.
+ */
+size_t mg_gate_name(mg_str_t id, mg_str_t org_id, char *out);
+
 /* The slot of a name, taken if it is new.  Never NULL. */
 mg_gate_t *mg_gate_find(mg_gates_t *gates, mg_str_t name);
 

@@ -25,8 +25,8 @@
 
 static int mg_group_name_read(const mg_body_field_t *f, const mg_json_t *v,
     mg_arena_t *a, void *to, mg_error_t *e);
-static int mg_group_share_read(const mg_body_field_t *f, const mg_json_t *v,
-    mg_arena_t *a, void *to, mg_error_t *e);
+static int mg_group_traffic_read(const mg_body_field_t *f,
+    const mg_json_t *v, mg_arena_t *a, void *to, mg_error_t *e);
 static int mg_group_model_read(const mg_body_field_t *f, const mg_json_t *v,
     mg_arena_t *a, void *to, mg_error_t *e);
 static int mg_group_member_parse(const mg_json_t *v, mg_arena_t *a,
@@ -73,8 +73,8 @@ static const mg_body_field_t  mg_group_fields[] = {
     { "status", mg_body_name, offsetof(mg_group_t, status),
       0, 0, 0, mg_group_status_names, MG_GROUP_N },
 
-    { "traffic_config", mg_body_object, offsetof(mg_group_t, traffic_config),
-      MG_BODY_NULLABLE, 0, 0, NULL, 0 },
+    { "traffic_config", mg_group_traffic_read,
+      offsetof(mg_group_t, traffic_config), MG_BODY_NULLABLE, 0, 0, NULL, 0 },
 
     { "promotion_rules", mg_body_object,
       offsetof(mg_group_t, promotion_rules), MG_BODY_NULLABLE, 0, 0,
@@ -194,6 +194,34 @@ mg_group_name_read(const mg_body_field_t *f, const mg_json_t *v,
                         "name \"%.*s\" is not allowed; use letters, digits "
                         "and . _ : / @ -, begin with a letter or digit, and "
                         "do not give a UUID", MG_BODY_CUT(v->str));
+}
+
+
+/* Kept as text; what it says must be such as can be carried out. */
+
+static int
+mg_group_traffic_read(const mg_body_field_t *f, const mg_json_t *v,
+    mg_arena_t *a, void *to, mg_error_t *e)
+{
+    char         param[sizeof(e->param)];
+    mg_policy_t  p;
+
+    if (mg_body_object(f, v, a, to, e) != MG_OK) {
+        return MG_ERROR;
+    }
+
+    if (v->type == MG_JSON_NULL || mg_policy_read(v, a, &p, e) == MG_OK) {
+        return MG_OK;
+    }
+
+    if (e) {
+        (void) snprintf(param, sizeof(param), "%s.%.*s", f->name,
+                        (int) (sizeof(param) - sizeof("traffic_config.")),
+                        e->param);
+        memcpy(e->param, param, sizeof(param));
+    }
+
+    return MG_ERROR;
 }
 
 
@@ -343,7 +371,7 @@ mg_group_model_read(const mg_body_field_t *f, const mg_json_t *v,
 }
 
 
-static int
+int
 mg_group_share_read(const mg_body_field_t *f, const mg_json_t *v,
     mg_arena_t *a, void *to, mg_error_t *e)
 {

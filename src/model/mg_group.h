@@ -5,7 +5,11 @@
  * with a role and a share.  Rules: exactly one champion as soon as there
  * are members, shares of champion and challengers add up to 100 (two
  * decimals, so 10,000 buckets), a model stands once in a group, shadow and
- * fallback hold no share of the split.
+ * fallback hold no share of the split.  The strategy may narrow that down:
+ *
+ *     champion_challenger, canary, weighted    any number of challengers
+ *     ab_test                                  exactly one
+ *     shadow                                   none
  *
  * Plain data; strings belong to an arena; any thread.
  */
@@ -14,6 +18,8 @@
 #define MG_GROUP_H
 
 #include "base/mg_json.h"
+#include "model/mg_body.h"
+#include "model/mg_policy.h"
 #include "model/mg_split.h"
 
 
@@ -74,6 +80,8 @@ typedef struct {
     mg_str_t            promotion_rules;
     mg_str_t            test_metadata;
     mg_str_t            inference_table;
+    mg_str_t            canary;             /* JSON object: how far its
+                                               schedule is; never written */
     uint8_t             salt[MG_SPLIT_SALT_LEN];
     int64_t             version;            /* for optimistic locking */
     int64_t             created_at;
@@ -105,6 +113,24 @@ int mg_group_members_parse(const mg_json_t *json, mg_arena_t *a,
 
 /* May a group go from one status to the other?  The same one: yes. */
 int mg_group_status_may(mg_group_status_e from, mg_group_status_e to);
+
+
+/* -- rules of the strategies (mg_group_rule.c) -- */
+
+/*
+ * Whether the members are such as the strategy takes: to be asked after each
+ * change of either.  kind: MG_E_INVALID if the members were sent,
+ * MG_E_CONFLICT if they were there.
+ */
+int mg_group_check(const mg_group_t *g, mg_error_kind_e kind, mg_error_t *e);
+
+/*
+ * Whether the schedule of traffic_config, if there is one, can be carried
+ * out with these members: it names one challenger, who can be given each of
+ * its shares.  For changes that say something of either; without members all
+ * is well.  MG_E_INVALID.
+ */
+int mg_group_check_canary(const mg_group_t *g, mg_arena_t *a, mg_error_t *e);
 
 
 /* -- changes of the members (mg_group_change.c) -- */
@@ -142,6 +168,13 @@ int mg_group_promotion_parse(const mg_json_t *json, mg_arena_t *a,
     mg_str_t *model_id, uint32_t *share, mg_error_t *e);
 
 /*
+ * Gives a challenger a share, taken from the champion or given back to him.
+ * MG_E_CONFLICT if it is no challenger, or if both have less.
+ */
+int mg_group_give(mg_group_t *g, mg_str_t model_id, uint32_t share,
+    mg_error_t *e);
+
+/*
  * Back to the roles, shares and ranges that g's members had in before, who
  * must be the same ones (MG_E_CONFLICT).
  */
@@ -150,6 +183,10 @@ int mg_group_restore(mg_group_t *g, const mg_group_t *before, mg_error_t *e);
 
 /* "12.5" or 12.5 -> 1250; MG_ERROR if not within 0..100 or too fine. */
 int mg_group_share_parse(const mg_json_t *v, uint32_t *share);
+
+/* [uint32_t] the same as a reader for the tables of mg_body.h. */
+int mg_group_share_read(const mg_body_field_t *f, const mg_json_t *v,
+    mg_arena_t *a, void *to, mg_error_t *e);
 
 
 #endif /* MG_GROUP_H */

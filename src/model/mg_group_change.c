@@ -26,8 +26,6 @@ typedef struct {
 } mg_group_promotion_t;
 
 
-static int mg_group_share_field(const mg_body_field_t *f, const mg_json_t *v,
-    mg_arena_t *a, void *to, mg_error_t *e);
 static unsigned mg_group_challenger(const mg_group_t *g, mg_str_t model_id,
     mg_error_t *e);
 
@@ -37,7 +35,7 @@ static const mg_body_field_t  mg_group_promotion_fields[] = {
     { "model_id", mg_body_string, offsetof(mg_group_promotion_t, model_id),
       0, 3, MG_MODEL_ID_MAX, NULL, 0 },
 
-    { "traffic_percentage", mg_group_share_field,
+    { "traffic_percentage", mg_group_share_read,
       offsetof(mg_group_promotion_t, share), 0, 0, 100, NULL, 0 },
 
     { NULL, NULL, 0, 0, 0, 0, NULL, 0 }
@@ -201,23 +199,6 @@ mg_group_promotion_parse(const mg_json_t *json, mg_arena_t *a,
 }
 
 
-static int
-mg_group_share_field(const mg_body_field_t *f, const mg_json_t *v,
-    mg_arena_t *a, void *to, mg_error_t *e)
-{
-    (void) a;
-
-    if (mg_group_share_parse(v, (uint32_t *) ((char *) to + f->offset))
-        == MG_OK)
-    {
-        return MG_OK;
-    }
-
-    return mg_body_type_error(f, "a number between 0 and 100 with at most two "
-                              "decimals, such as 90 or 12.5", e);
-}
-
-
 int
 mg_group_promote(mg_group_t *g, mg_str_t model_id, uint32_t share,
     mg_error_t *e)
@@ -256,6 +237,44 @@ mg_group_promote(mg_group_t *g, mg_str_t model_id, uint32_t share,
     champion->share = both - share;
     challenger->role = MG_MEMBER_CHAMPION;
     challenger->share = share;
+
+    return mg_group_move(g, &next, e);
+}
+
+
+int
+mg_group_give(mg_group_t *g, mg_str_t model_id, uint32_t share,
+    mg_error_t *e)
+{
+    char          text[48];
+    uint32_t      both;
+    unsigned      i;
+    mg_group_t    next;
+    mg_member_t  *champion, *challenger;
+
+    i = mg_group_find(g, model_id);
+
+    if (i == g->n_members || g->members[i].role != MG_MEMBER_CHALLENGER) {
+        return mg_error_set(e, MG_E_CONFLICT, "model_id",
+                            "\"%.*s\" is no challenger of this group",
+                            MG_BODY_CUT(model_id));
+    }
+
+    next = *g;
+    challenger = &next.members[i];
+    champion = &next.members[mg_group_champion(g)];
+    both = champion->share + challenger->share;
+
+    if (share > both) {
+        mg_decimal_format(both, 2, text);
+        return mg_error_set(e, MG_E_CONFLICT, "traffic_percentage",
+                            "champion and \"%.*s\" have %s percent "
+                            "together, and other members the rest",
+                            MG_BODY_CUT(model_id), text);
+    }
+
+    challenger->share = share;
+    champion->share = both - share;
 
     return mg_group_move(g, &next, e);
 }

@@ -61,6 +61,25 @@
       "Requests that went to another variant than they were to.")             \
     X(FALLBACKS_REFUSED,   "nginx_model_fallbacks_refused_total", "",         \
       "Failed requests for which the budget of retries had no room.")         \
+    X(SHADOW_QUEUED,       "nginx_model_shadow_queued_total", "",             \
+      "Copies of requests that were taken on for shadow variants.")           \
+    X(SHADOW_ANSWERED,     "nginx_model_shadow_requests_total",               \
+      "outcome=\"answered\"",                                                 \
+      "Copies that were sent to shadow variants.")                            \
+    X(SHADOW_FAILED,       "nginx_model_shadow_requests_total",               \
+      "outcome=\"failed\"", "Copies that were sent to shadow variants.")      \
+    X(SHADOW_NO_QUEUE,     "nginx_model_shadow_dropped_total",                \
+      "cause=\"queue\"", "Copies that were not sent.")                        \
+    X(SHADOW_NO_MEMORY,    "nginx_model_shadow_dropped_total",                \
+      "cause=\"memory\"", "Copies that were not sent.")                       \
+    X(SHADOW_LARGE,        "nginx_model_shadow_dropped_total",                \
+      "cause=\"body\"", "Copies that were not sent.")                         \
+    X(SHADOW_NO_BACKEND,   "nginx_model_shadow_dropped_total",                \
+      "cause=\"backend\"", "Copies that were not sent.")                      \
+    X(SHADOW_EXPIRED,      "nginx_model_shadow_dropped_total",                \
+      "cause=\"deadline\"", "Copies that were not sent.")                     \
+    X(SHADOW_SHUTDOWN,     "nginx_model_shadow_dropped_total",                \
+      "cause=\"shutdown\"", "Copies that were not sent.")                     \
     X(TAP_LOST,            "nginx_model_tap_lost_total", "",                  \
       "Responses whose usage the tap gave up reading.")                       \
     X(KEEPALIVE_HITS,      "nginx_model_keepalive_hits_total", "",            \
@@ -75,6 +94,8 @@
       "outcome=\"replayed\"", "Inference records by outcome.")                \
     X(RECORDS_DROPPED,     "nginx_model_records_total",                       \
       "outcome=\"dropped\"", "Inference records by outcome.")                 \
+    X(RECORD_BODIES_DROPPED, "nginx_model_record_bodies_dropped_total", "",   \
+      "Records kept without their bodies, for which there was no room.")      \
     X(RECORDS_UNCOVERED,   "nginx_model_records_uncovered_total", "",         \
       "Answers whose record a kill at their last byte would have cost.")      \
     X(SNAPSHOT_BUILDS,     "nginx_model_snapshot_builds_total",               \
@@ -99,8 +120,44 @@
       "result=\"available\"", "Models tested by validations.")                \
     X(VALIDATED_UNAVAILABLE, "nginx_model_validated_models_total",            \
       "result=\"unavailable\"", "Models tested by validations.")              \
+    X(VALIDATED_UNVERIFIED, "nginx_model_validated_models_total",             \
+      "result=\"unverified\"", "Models tested by validations.")               \
+    X(EVENTS_HEARD,        "nginx_model_events_heard_total", "",              \
+      "Changes of state that a node's listener heard of.")                    \
+    X(STREAMS_SSE,         "nginx_model_streams_opened_total",                \
+      "transport=\"sse\"", "Streams of events that were begun.")              \
+    X(STREAMS_SOCKET,      "nginx_model_streams_opened_total",                \
+      "transport=\"websocket\"", "Streams of events that were begun.")        \
+    X(STREAMS_ENDED,       "nginx_model_streams_closed_total",                \
+      "cause=\"end\"", "Streams that ended; those opened and not closed "     \
+      "are open, or their worker was killed.")                                \
+    X(STREAMS_LEFT,        "nginx_model_streams_closed_total",                \
+      "cause=\"client\"", "Streams that ended; those opened and not closed "  \
+      "are open, or their worker was killed.")                                \
+    X(STREAMS_SLOW,        "nginx_model_streams_closed_total",                \
+      "cause=\"slow\"", "Streams that ended; those opened and not closed "    \
+      "are open, or their worker was killed.")                                \
+    X(STREAMS_SILENT,      "nginx_model_streams_closed_total",                \
+      "cause=\"silent\"", "Streams that ended; those opened and not closed "  \
+      "are open, or their worker was killed.")                                \
+    X(STREAMS_BAD,         "nginx_model_streams_closed_total",                \
+      "cause=\"protocol\"", "Streams that ended; those opened and not "       \
+      "closed are open, or their worker was killed.")                         \
+    X(STREAMS_VOID,        "nginx_model_streams_closed_total",                \
+      "cause=\"token\"", "Streams that ended; those opened and not closed "   \
+      "are open, or their worker was killed.")                                \
+    X(STREAMS_REFUSED,     "nginx_model_streams_refused_total", "",           \
+      "Streams refused for want of room, or because one client had many.")    \
+    X(STREAM_MESSAGES,     "nginx_model_stream_messages_total", "",           \
+      "Messages given to streams, heartbeats included.")                      \
     X(JOBS_CLAIMED,        "nginx_model_jobs_claimed_total", "",              \
       "Jobs that a pool thread took on.")                                     \
+    X(JOBS_RETRIED,        "nginx_model_jobs_retried_total", "",              \
+      "Attempts that failed and are followed by another one.")                \
+    X(JOBS_HANDED_OVER,    "nginx_model_jobs_handed_over_total", "",          \
+      "Jobs given back by a worker that leaves, or that may run no longer.")  \
+    X(JOBS_LOST,           "nginx_model_jobs_lost_total", "",                 \
+      "Jobs whose lease was another worker's before they ended.")             \
     X(DATABASE_ERRORS,     "nginx_model_database_errors_total", "",           \
       "Database connections or statements that failed.")
 

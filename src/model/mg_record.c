@@ -3,19 +3,24 @@
  *
  * A record is written and read on the same machine, so numbers are in its
  * byte order; the layout is the struct below, without holes, and changes
- * only together with MG_RECORD_MAGIC.  Strings come from clients and
- * providers: bytes that PostgreSQL would refuse (NUL, broken UTF-8) and
- * control characters become '?' on the way in, so that no record can fail
- * the batch that it travels in.
+ * only together with MG_RECORD_MAGIC.  What came later is at its end, so a
+ * record that an earlier release has spooled is the same with less of it.
+ *
+ * Strings come from clients and providers: bytes that PostgreSQL would refuse
+ * (NUL, broken UTF-8) and control characters become '?' on the way in, so
+ * that no record can fail the batch that it travels in.  Bodies are long:
+ * they go through as they are, and whoever stores them has them made fit.
  */
 
 #include "model/mg_record.h"
 
 #include "base/mg_error.h"
 #include "base/mg_hash.h"
+#include "model/mg_policy.h"
 
 
-#define MG_RECORD_MAGIC    0x3352474d    /* "MGR3" */
+#define MG_RECORD_MAGIC    0x3452474d    /* "MGR4" */
+#define MG_RECORD_BEFORE   0x3352474d    /* "MGR3": still read */
 
 
 typedef struct {
@@ -44,24 +49,50 @@ typedef struct {
     uint8_t   usage_source;
     uint8_t   stream;
     uint8_t   truncated;
+
+    /* so far a record of MG_RECORD_BEFORE */
+
+    int64_t   parts[4];       /* the rest of the usage */
+    uint64_t  price_version;
+    uint8_t   shadow_of[16];
+    uint8_t   span_id[8];
+    uint8_t   kind;
+    uint8_t   flags;
+    uint8_t   cost_reason;
+    uint8_t   bodies;
+    uint32_t  reserved;       /* 0 */
 } mg_record_wire_t;
 
 
 #define MG_RECORD_HEAD      16           /* magic, len, checksum */
 
-#define MG_RECORD_STRINGS                                                     \
-    (MG_RECORD_SIZE_MAX - sizeof(mg_record_wire_t)                            \
-     - MG_RS_N * sizeof(uint16_t))
+#define MG_RECORD_OLD_SIZE  offsetof(mg_record_wire_t, parts)
+#define MG_RECORD_OLD_N     16           /* strings */
 
 
-_Static_assert(sizeof(mg_record_wire_t) == 232, "no holes in the wire form");
-_Static_assert(offsetof(mg_usage_t, audio_out) == 56, "eight figures of usage");
+_Static_assert(MG_RECORD_OLD_SIZE == 232, "as it was");
+_Static_assert(sizeof(mg_record_wire_t) == 304, "no holes in the wire form");
+_Static_assert(offsetof(mg_usage_t, cache_write_5m) == 64,
+               "eight figures of usage");
+_Static_assert(sizeof(mg_usage_t) == 96, "and four of their parts");
+_Static_assert(MG_RS_ATTEMPTS == MG_RECORD_OLD_N, "the last of the strings");
+_Static_assert(sizeof(mg_record_wire_t) + MG_RS_N * sizeof(uint16_t)
+               + MG_RECORD_OLD_N * MG_RECORD_STRING_MAX
+               + MG_RECORD_ATTEMPTS_MAX
+               + 2 * (sizeof(uint32_t) + MG_RECORD_BODY_MAX)
+               <= MG_RECORD_SIZE_MAX, "the longest has room");
 
 
 static void mg_record_figures(const mg_record_t *r, mg_record_wire_t *w);
+static char *mg_record_body_put(char *p, mg_str_t body);
 static int mg_record_read(const void *data, size_t len, mg_record_t *r,
     size_t *used, int sealed);
-static size_t mg_record_cut(mg_str_t s, size_t room);
+static int mg_record_begun(const void *data, size_t len);
+static void mg_record_fixed(const mg_record_wire_t *w, mg_record_t *r);
+static const char *mg_record_body_get(const char *p, const char *end,
+    mg_str_t *body);
+static size_t mg_record_cut(mg_str_t s, size_t max);
+static size_t mg_record_fit(mg_str_t s, unsigned i);
 static void mg_record_clean(char *out, const char *in, size_t len);
 static int mg_record_plain(char *out, const char *in, size_t len);
 static inline uint64_t mg_record_odd(uint64_t x);
@@ -85,10 +116,10 @@ mg_record_init(mg_record_t *r)
 size_t
 mg_record_size(const mg_record_t *r)
 {
-    size_t    n, all, longest, room;
+    size_t    n, all, longest;
     unsigned  i;
 
-    all = 0;
+    all = sizeof(mg_record_wire_t) + MG_RS_N * sizeof(uint16_t);
     longest = 0;
 
     for (i = 0; i < MG_RS_N; i++) {
@@ -97,18 +128,28 @@ mg_record_size(const mg_record_t *r)
         longest = n > longest ? n : longest;
     }
 
-    room = MG_RECORD_STRINGS;
+    if (longest > MG_RECORD_STRING_MAX) {
 
-    if (longest <= MG_RECORD_STRING_MAX && all <= room) {
-        return MG_RECORD_SIZE_MAX - room + all;
+        for (i = 0; i < MG_RS_N; i++) {
+            all -= r->str[i].len - mg_record_fit(r->str[i], i);
+        }
     }
 
-    for (i = 0; i < MG_RS_N; i++) {
-        n = mg_record_cut(r->str[i], room);
-        room -= n;
+    if (r->bodies == 0) {
+        return all;
     }
 
-    return MG_RECORD_SIZE_MAX - room;
+    if (r->bodies & MG_POLICY_REQUEST_BODY) {
+        all += sizeof(uint32_t)
+               + mg_record_cut(r->request_body, MG_RECORD_BODY_MAX);
+    }
+
+    if (r->bodies & MG_POLICY_RESPONSE_BODY) {
+        all += sizeof(uint32_t)
+               + mg_record_cut(r->response_body, MG_RECORD_BODY_MAX);
+    }
+
+    return all;
 }
 
 
@@ -129,7 +170,7 @@ void
 mg_record_put(const mg_record_t *r, void *out)
 {
     char              *p;
-    size_t             n, room;
+    size_t             n;
     uint16_t           len;
     unsigned           i;
     mg_record_wire_t  *w;
@@ -139,11 +180,9 @@ mg_record_put(const mg_record_t *r, void *out)
     mg_record_figures(r, w);
 
     p = (char *) (w + 1);
-    room = MG_RECORD_STRINGS;
 
     for (i = 0; i < MG_RS_N; i++) {
-        n = mg_record_cut(r->str[i], room);
-        room -= n;
+        n = mg_record_fit(r->str[i], i);
         len = n;
 
         memcpy(p, &len, sizeof(uint16_t));
@@ -153,7 +192,35 @@ mg_record_put(const mg_record_t *r, void *out)
         p += n;
     }
 
+    if (r->bodies & MG_POLICY_REQUEST_BODY) {
+        p = mg_record_body_put(p, r->request_body);
+    }
+
+    if (r->bodies & MG_POLICY_RESPONSE_BODY) {
+        p = mg_record_body_put(p, r->response_body);
+    }
+
     w->len = p - (char *) out;
+}
+
+
+static char *
+mg_record_body_put(char *p, mg_str_t body)
+{
+    size_t    n;
+    uint32_t  len;
+
+    n = mg_record_cut(body, MG_RECORD_BODY_MAX);
+    len = n;
+
+    memcpy(p, &len, sizeof(uint32_t));
+    p += sizeof(uint32_t);
+
+    if (n) {
+        memcpy(p, body.data, n);
+    }
+
+    return p + n;
 }
 
 
@@ -187,7 +254,10 @@ mg_record_figures(const mg_record_t *r, mg_record_wire_t *w)
     memcpy(w->org_id, r->org_id.b, 16);
     memcpy(w->token_id, r->token_id.b, 16);
     memcpy(w->key_hash, r->key_hash, 16);
+    memcpy(w->shadow_of, r->shadow_of.b, 16);
+    memcpy(w->span_id, r->span_id, 8);
     memcpy(w->usage, &r->usage, sizeof(w->usage));
+    memcpy(w->parts, &r->usage.cache_write_5m, sizeof(w->parts));
 
     w->created_at = r->created_at;
     w->latency_us = r->latency_us;
@@ -204,6 +274,12 @@ mg_record_figures(const mg_record_t *r, mg_record_wire_t *w)
     w->usage_source = r->usage_source;
     w->stream = r->stream;
     w->truncated = r->truncated;
+    w->price_version = r->price_version;
+    w->kind = r->kind;
+    w->flags = r->flags;
+    w->cost_reason = r->cost_reason;
+    w->bodies = r->bodies;
+    w->reserved = 0;
 }
 
 
@@ -228,25 +304,35 @@ static int
 mg_record_read(const void *data, size_t len, mg_record_t *r, size_t *used,
     int sealed)
 {
+    size_t             fixed;
     uint16_t           n;
-    unsigned           i;
+    unsigned           i, strings;
     const char        *p, *end;
     mg_record_wire_t   w;
 
-    if (len < sizeof(mg_record_wire_t)) {
+    memset(&w, 0, sizeof(mg_record_wire_t));
+    memcpy(&w, data, len < MG_RECORD_OLD_SIZE ? len : MG_RECORD_OLD_SIZE);
+
+    if (len < MG_RECORD_OLD_SIZE) {
 
         /* what is there of the magic must be right even so */
 
-        w.magic = MG_RECORD_MAGIC;
-
-        return memcmp(data, &w.magic, len < 4 ? len : 4) == 0
-               ? MG_AGAIN : MG_ERROR;
+        return mg_record_begun(data, len) ? MG_AGAIN : MG_ERROR;
     }
 
-    memcpy(&w, data, sizeof(mg_record_wire_t));
+    if (w.magic == MG_RECORD_MAGIC) {
+        fixed = sizeof(mg_record_wire_t);
+        strings = MG_RS_N;
 
-    if (w.magic != MG_RECORD_MAGIC
-        || w.len < sizeof(mg_record_wire_t) + MG_RS_N * sizeof(uint16_t)
+    } else if (w.magic == MG_RECORD_BEFORE) {
+        fixed = MG_RECORD_OLD_SIZE;
+        strings = MG_RECORD_OLD_N;
+
+    } else {
+        return MG_ERROR;
+    }
+
+    if (w.len < fixed + strings * sizeof(uint16_t)
         || w.len > MG_RECORD_SIZE_MAX)
     {
         return MG_ERROR;
@@ -264,35 +350,18 @@ mg_record_read(const void *data, size_t len, mg_record_t *r, size_t *used,
         return MG_ERROR;
     }
 
-    memcpy(r->id.b, w.id, 16);
-    memcpy(r->group_id.b, w.group_id, 16);
-    memcpy(r->org_id.b, w.org_id, 16);
-    memcpy(r->token_id.b, w.token_id, 16);
-    memcpy(r->key_hash, w.key_hash, 16);
+    memcpy(&w, data, fixed);
+    mg_record_init(r);
+    mg_record_fixed(&w, r);
 
-    mg_usage_clear(&r->usage);
-    memcpy(&r->usage, w.usage, sizeof(w.usage));
+    if (w.magic == MG_RECORD_MAGIC) {
+        memcpy(&r->usage.cache_write_5m, w.parts, sizeof(w.parts));
+    }
 
-    r->created_at = w.created_at;
-    r->latency_us = w.latency_us;
-    r->ttft_us = w.ttft_us;
-    r->upstream_us = w.upstream_us;
-    r->request_bytes = w.request_bytes;
-    r->response_bytes = w.response_bytes;
-    r->cost_nano = w.cost_nano;
-    r->bucket = w.bucket;
-    r->attempts = w.attempts;
-    r->status = w.status;
-    r->upstream_status = w.upstream_status;
-    r->key_source = w.key_source;
-    r->usage_source = w.usage_source;
-    r->stream = w.stream;
-    r->truncated = w.truncated;
-
-    p = (const char *) data + sizeof(mg_record_wire_t);
+    p = (const char *) data + fixed;
     end = (const char *) data + w.len;
 
-    for (i = 0; i < MG_RS_N; i++) {
+    for (i = 0; i < strings; i++) {
 
         if ((size_t) (end - p) < sizeof(uint16_t)) {
             return MG_ERROR;
@@ -309,6 +378,14 @@ mg_record_read(const void *data, size_t len, mg_record_t *r, size_t *used,
         p += n;
     }
 
+    if (r->bodies & MG_POLICY_REQUEST_BODY) {
+        p = mg_record_body_get(p, end, &r->request_body);
+    }
+
+    if (p && (r->bodies & MG_POLICY_RESPONSE_BODY)) {
+        p = mg_record_body_get(p, end, &r->response_body);
+    }
+
     if (p != end) {
         return MG_ERROR;
     }
@@ -319,14 +396,110 @@ mg_record_read(const void *data, size_t len, mg_record_t *r, size_t *used,
 }
 
 
+/* Too little to be one, but as much as there is of a magic. */
+
+static int
+mg_record_begun(const void *data, size_t len)
+{
+    size_t          i, n;
+    const uint32_t  magic[2] = { MG_RECORD_MAGIC, MG_RECORD_BEFORE };
+
+    n = len < sizeof(uint32_t) ? len : sizeof(uint32_t);
+
+    for (i = 0; i < 2; i++) {
+        if (memcmp(data, &magic[i], n) == 0) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static void
+mg_record_fixed(const mg_record_wire_t *w, mg_record_t *r)
+{
+    memcpy(r->id.b, w->id, 16);
+    memcpy(r->group_id.b, w->group_id, 16);
+    memcpy(r->org_id.b, w->org_id, 16);
+    memcpy(r->token_id.b, w->token_id, 16);
+    memcpy(r->shadow_of.b, w->shadow_of, 16);
+    memcpy(r->key_hash, w->key_hash, 16);
+    memcpy(r->span_id, w->span_id, 8);
+    memcpy(&r->usage, w->usage, sizeof(w->usage));
+
+    r->created_at = w->created_at;
+    r->latency_us = w->latency_us;
+    r->ttft_us = w->ttft_us;
+    r->upstream_us = w->upstream_us;
+    r->request_bytes = w->request_bytes;
+    r->response_bytes = w->response_bytes;
+    r->cost_nano = w->cost_nano;
+    r->bucket = w->bucket;
+    r->attempts = w->attempts;
+    r->status = w->status;
+    r->upstream_status = w->upstream_status;
+    r->key_source = w->key_source;
+    r->usage_source = w->usage_source;
+    r->stream = w->stream;
+    r->truncated = w->truncated;
+    r->price_version = w->price_version;
+    r->kind = w->kind;
+    r->flags = w->flags;
+    r->cost_reason = w->cost_reason;
+    r->bodies = w->bodies;
+}
+
+
+/* What follows it; NULL: it goes beyond the end. */
+
+static const char *
+mg_record_body_get(const char *p, const char *end, mg_str_t *body)
+{
+    uint32_t  n;
+
+    if ((size_t) (end - p) < sizeof(uint32_t)) {
+        return NULL;
+    }
+
+    memcpy(&n, p, sizeof(uint32_t));
+    p += sizeof(uint32_t);
+
+    if (n > (size_t) (end - p)) {
+        return NULL;
+    }
+
+    *body = mg_str_n(p, n);
+
+    return p + n;
+}
+
+
+/* Bytes of a string that are kept. */
+
+static size_t
+mg_record_fit(mg_str_t s, unsigned i)
+{
+    if (s.len <= MG_RECORD_STRING_MAX) {
+        return s.len;
+    }
+
+    if (i != MG_RS_ATTEMPTS) {
+        return mg_record_cut(s, MG_RECORD_STRING_MAX);
+    }
+
+    /* half an array is none */
+
+    return s.len <= MG_RECORD_ATTEMPTS_MAX ? s.len : 0;
+}
+
+
 /* Bytes of s that are kept; never half of a UTF-8 sequence. */
 
 static size_t
-mg_record_cut(mg_str_t s, size_t room)
+mg_record_cut(mg_str_t s, size_t max)
 {
-    size_t  n, max;
-
-    max = room < MG_RECORD_STRING_MAX ? room : MG_RECORD_STRING_MAX;
+    size_t  n;
 
     if (s.len <= max) {
         return s.len;
@@ -371,6 +544,49 @@ mg_record_clean(char *out, const char *in, size_t len)
         }
 
         memcpy(out + i, in + i, n);
+    }
+}
+
+
+void
+mg_record_text(char *out, mg_str_t in)
+{
+    size_t          i, n;
+    uint64_t        x;
+    const uint8_t  *p;
+
+    p = (const uint8_t *) in.data;
+
+    for (i = 0; i < in.len; i += n) {
+
+        if (in.len - i >= 8) {
+            memcpy(&x, p + i, 8);
+
+            if (mg_record_odd(x) == 0) {
+                memcpy(out + i, &x, 8);
+                n = 8;
+                continue;
+            }
+        }
+
+        n = 1;
+
+        if ((p[i] >= 0x20 && p[i] < 0x7f)
+            || p[i] == '\n' || p[i] == '\r' || p[i] == '\t')
+        {
+            out[i] = in.data[i];
+            continue;
+        }
+
+        n = mg_record_sequence(p + i, in.len - i);
+
+        if (n == 0) {
+            out[i] = '?';
+            n = 1;
+            continue;
+        }
+
+        memcpy(out + i, p + i, n);
     }
 }
 

@@ -7,10 +7,12 @@
  *
  *     u32 magic | u32 length of all | u64 checksum of the rest | fixed
  *     fields of mg_record_t | for each string: u16 length, bytes
+ *     | for each body that is kept: u32 length, bytes
  *
  * so a reader recognises a record that a killed writer left half-done in a
  * file; a ring shows none to its reader before it is complete.
- * Strings longer than MG_RECORD_STRING_MAX are cut at a character.
+ * Strings longer than MG_RECORD_STRING_MAX are cut at a character, and
+ * MG_RS_ATTEMPTS is left out if it is longer than MG_RECORD_ATTEMPTS_MAX.
  *
  * Plain functions; event loop (encode) and pool threads (decode).
  */
@@ -23,7 +25,9 @@
 
 
 #define MG_RECORD_STRING_MAX   512
-#define MG_RECORD_SIZE_MAX     8192
+#define MG_RECORD_ATTEMPTS_MAX 2048       /* of that one string */
+#define MG_RECORD_BODY_MAX     65536
+#define MG_RECORD_SIZE_MAX     (16384 + 2 * MG_RECORD_BODY_MAX)
 
 
 /* Strings of a record, in the order of the columns. */
@@ -44,8 +48,23 @@ typedef enum {
     MG_RS_CLIENT,             /* address */
     MG_RS_UPSTREAM_ADDR,
     MG_RS_ERROR_CLASS,        /* "", timeout, connect, upstream_4xx, ... */
+    MG_RS_ATTEMPTS,           /* JSON array of the attempts that failed */
     MG_RS_N
 } mg_record_string_e;
+
+
+/* Whose request it was. */
+typedef enum {
+    MG_RECORD_INFERENCE = 0,  /* a client's */
+    MG_RECORD_SHADOW          /* a copy of it, for a shadow variant */
+} mg_record_kind_e;
+
+
+/* Why the assigned variant was chosen, where no bucket says it. */
+enum {
+    MG_RECORD_FORCED = 1,     /* by a header of an operator */
+    MG_RECORD_DRY_RUN = 2     /* decided, but proxied as before */
+};
 
 
 typedef struct {
@@ -61,6 +80,11 @@ typedef struct {
     uint8_t            usage_source;      /* mg_usage_source_e */
     uint8_t            stream;
     uint8_t            truncated;
+    uint8_t            kind;              /* mg_record_kind_e */
+    uint8_t            flags;             /* MG_RECORD_FORCED, ... */
+    uint8_t            cost_reason;       /* mg_cost_reason_e */
+    uint8_t            bodies;            /* MG_POLICY_*_BODY: what follows
+                                             the strings */
     uint16_t           status;            /* sent to the client */
     uint16_t           upstream_status;   /* 0: none */
     int32_t            bucket;            /* -1: not by bucket */
@@ -72,7 +96,13 @@ typedef struct {
     int64_t            response_bytes;
     mg_usage_t         usage;
     int64_t            cost_nano;         /* MG_TOKENS_UNKNOWN: null */
+    uint64_t           price_version;     /* 0: none */
+    mg_uuid_t          shadow_of;         /* the client's; all zero: none */
+    uint8_t            span_id[8];        /* sent to the provider as parent
+                                             of its span; all zero: none */
     mg_str_t           str[MG_RS_N];
+    mg_str_t           request_body;      /* at most MG_RECORD_BODY_MAX */
+    mg_str_t           response_body;
 } mg_record_t;
 
 
@@ -106,6 +136,12 @@ int mg_record_decode(const void *data, size_t len, mg_record_t *r,
  * if it is no record; memory that was changed within one is not noticed.
  */
 int mg_record_get(const void *data, size_t len, mg_record_t *r);
+
+/*
+ * A body as text that a database takes: NUL, control characters other than
+ * tab and line breaks, and what is no UTF-8 become '?'.  out: in.len bytes.
+ */
+void mg_record_text(char *out, mg_str_t in);
 
 
 #endif /* MG_RECORD_H */

@@ -20,6 +20,8 @@
 
 #include "model/mg_usage.h"
 
+#include <strings.h>
+
 #include "base/mg_error.h"
 
 
@@ -86,6 +88,18 @@ static const mg_sse_handler_t  mg_usage_sse = {
 };
 
 
+static const struct {
+    mg_str_t           type;            /* lower case */
+    mg_usage_format_e  format;
+} mg_usage_types[] = {
+    { { "application/json", 16 }, MG_USAGE_JSON },
+    { { "text/event-stream", 17 }, MG_USAGE_SSE },
+    { { "application/x-ndjson", 20 }, MG_USAGE_NDJSON },
+    { { "application/ndjson", 18 }, MG_USAGE_NDJSON },
+    { { "application/jsonl", 17 }, MG_USAGE_NDJSON }
+};
+
+
 /* Names of events, or values of "type", that tell how a stream ended. */
 
 static const mg_usage_event_t  mg_usage_events[] = {
@@ -96,6 +110,38 @@ static const mg_usage_event_t  mg_usage_events[] = {
     { { "response.failed", 15 }, 1, 1 },
     { { "error", 5 }, 0, 1 }
 };
+
+
+int
+mg_usage_format(mg_str_t type, mg_usage_format_e *format)
+{
+    size_t       i;
+    const char  *end;
+
+    end = type.len ? memchr(type.data, ';', type.len) : NULL;
+
+    if (end) {
+        type.len = (size_t) (end - type.data);
+    }
+
+    while (type.len && type.data[type.len - 1] == ' ') {
+        type.len--;
+    }
+
+    for (i = 0; i < sizeof(mg_usage_types) / sizeof(mg_usage_types[0]); i++) {
+        if (mg_str_eq(type, mg_usage_types[i].type)
+            || (type.len == mg_usage_types[i].type.len
+                && strncasecmp(type.data, mg_usage_types[i].type.data,
+                               type.len)
+                   == 0))
+        {
+            *format = mg_usage_types[i].format;
+            return MG_OK;
+        }
+    }
+
+    return MG_DECLINED;
+}
 
 
 void

@@ -90,6 +90,12 @@ typedef struct {
 } mg_usage_reader_t;
 
 
+/*
+ * How a body of this type is read; parameters behind a ";" are skipped.
+ * MG_OK, or MG_DECLINED: no usage is stated in such a body.
+ */
+int mg_usage_format(mg_str_t type, mg_usage_format_e *format);
+
 /* Begins a response; *r needs no other preparation and no cleanup. */
 void mg_usage_init(mg_usage_reader_t *r, mg_usage_format_e format);
 

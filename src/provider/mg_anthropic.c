@@ -20,10 +20,6 @@
 
 static int mg_anthropic_next(mg_str_t body, mg_str_t link, mg_arena_t *a,
     mg_str_t *path, mg_error_t *e);
-static int mg_anthropic_probe(const mg_model_t *m, mg_buf_t *path,
-    mg_buf_t *body);
-static mg_probe_class_e mg_anthropic_judge(const mg_model_t *m, int status,
-    mg_str_t body, mg_arena_t *a, mg_str_t *message);
 static void mg_anthropic_body(mg_jw_t *w, mg_str_t id);
 
 
@@ -91,6 +87,7 @@ static const mg_list_t  mg_anthropic_entries = {
 
 
 MG_LIST_DEFINE(mg_anthropic_list, mg_anthropic_entries)
+MG_PING_DEFINE(mg_anthropic_probe, mg_anthropic_judge, mg_anthropic_pings)
 
 
 const mg_protocol_t  mg_protocol_anthropic = {
@@ -135,19 +132,4 @@ mg_anthropic_body(mg_jw_t *w, mg_str_t id)
 
     mg_jw_int(w, "max_tokens", 1);
     mg_ping_messages(w);
-}
-
-
-static int
-mg_anthropic_probe(const mg_model_t *m, mg_buf_t *path, mg_buf_t *body)
-{
-    return mg_ping_build(mg_anthropic_pings, m, path, body);
-}
-
-
-static mg_probe_class_e
-mg_anthropic_judge(const mg_model_t *m, int status, mg_str_t body,
-    mg_arena_t *a, mg_str_t *message)
-{
-    return mg_ping_judge(mg_anthropic_pings, m, status, body, a, message);
 }

@@ -20,10 +20,6 @@
 
 static int mg_cohere_next(mg_str_t body, mg_str_t link, mg_arena_t *a,
     mg_str_t *path, mg_error_t *e);
-static int mg_cohere_probe(const mg_model_t *m, mg_buf_t *path,
-    mg_buf_t *body);
-static mg_probe_class_e mg_cohere_judge(const mg_model_t *m, int status,
-    mg_str_t body, mg_arena_t *a, mg_str_t *message);
 static void mg_cohere_chat_body(mg_jw_t *w, mg_str_t id);
 static void mg_cohere_embed_body(mg_jw_t *w, mg_str_t id);
 static void mg_cohere_rerank_body(mg_jw_t *w, mg_str_t id);
@@ -76,6 +72,7 @@ static const mg_list_t  mg_cohere_entries = {
 
 
 MG_LIST_DEFINE(mg_cohere_list, mg_cohere_entries)
+MG_PING_DEFINE(mg_cohere_probe, mg_cohere_judge, mg_cohere_pings)
 
 
 const mg_protocol_t  mg_protocol_cohere = {
@@ -140,19 +137,4 @@ mg_cohere_rerank_body(mg_jw_t *w, mg_str_t id)
 
     mg_jw_z(w, "query", "ping");
     mg_cohere_one(w, "documents", "ping");
-}
-
-
-static int
-mg_cohere_probe(const mg_model_t *m, mg_buf_t *path, mg_buf_t *body)
-{
-    return mg_ping_build(mg_cohere_pings, m, path, body);
-}
-
-
-static mg_probe_class_e
-mg_cohere_judge(const mg_model_t *m, int status, mg_str_t body,
-    mg_arena_t *a, mg_str_t *message)
-{
-    return mg_ping_judge(mg_cohere_pings, m, status, body, a, message);
 }

@@ -70,6 +70,7 @@ const mg_protocol_t  mg_protocol_gpustack = {
     .list = mg_gpustack_list,
     .next = mg_gpustack_next,
     .authority = 1,
+    .usage_asked = 1,
     .probe = mg_openai_probe,
     .judge = mg_openai_judge
 };

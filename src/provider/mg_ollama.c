@@ -16,10 +16,6 @@
 #include "provider/mg_protocols.h"
 
 
-static int mg_ollama_probe(const mg_model_t *m, mg_buf_t *path,
-    mg_buf_t *body);
-static mg_probe_class_e mg_ollama_judge(const mg_model_t *m, int status,
-    mg_str_t body, mg_arena_t *a, mg_str_t *message);
 static void mg_ollama_chat_body(mg_jw_t *w, mg_str_t id);
 static void mg_ollama_embed_body(mg_jw_t *w, mg_str_t id);
 
@@ -68,6 +64,7 @@ static const mg_list_t  mg_ollama_entries = {
 
 
 MG_LIST_DEFINE(mg_ollama_list, mg_ollama_entries)
+MG_PING_DEFINE(mg_ollama_probe, mg_ollama_judge, mg_ollama_pings)
 
 
 const mg_protocol_t  mg_protocol_ollama = {
@@ -100,19 +97,4 @@ mg_ollama_embed_body(mg_jw_t *w, mg_str_t id)
     (void) id;
 
     mg_jw_z(w, "input", "ping");
-}
-
-
-static int
-mg_ollama_probe(const mg_model_t *m, mg_buf_t *path, mg_buf_t *body)
-{
-    return mg_ping_build(mg_ollama_pings, m, path, body);
-}
-
-
-static mg_probe_class_e
-mg_ollama_judge(const mg_model_t *m, int status, mg_str_t body,
-    mg_arena_t *a, mg_str_t *message)
-{
-    return mg_ping_judge(mg_ollama_pings, m, status, body, a, message);
 }

@@ -126,6 +126,7 @@ const mg_protocol_t  mg_protocol_openai = {
     .list_path = "/models",
     .list = mg_openai_list,
     .authority = 1,
+    .usage_asked = 1,
     .probe = mg_openai_probe,
     .judge = mg_openai_judge
 };

@@ -290,7 +290,10 @@ mg_ping_judge(const mg_ping_t *rows, const mg_model_t *m, int status,
 
     words = mg_ping_error(doc, &code);
     *message = words.len ? mg_ping_clean(words, a)
-                         : mg_arena_printf(a, "status %d", status);
+               : mg_arena_printf(a, status >= 300 && status < 400
+                                    ? "status %d, a redirect, which is not "
+                                      "followed; set base_url to where it "
+                                      "leads" : "status %d", status);
 
     return mg_ping_class(status, code);
 }

@@ -41,5 +41,20 @@ mg_probe_class_e mg_ping_judge(const mg_ping_t *rows, const mg_model_t *m,
 /* "messages": one of a user, as OpenAI, Anthropic and others want it. */
 void mg_ping_messages(mg_jw_t *w);
 
+/* The probe and the judge of a protocol whose types are these rows. */
+#define MG_PING_DEFINE(probe, judge, rows)                                    \
+    static int                                                                \
+    probe(const mg_model_t *m, mg_buf_t *path, mg_buf_t *body)                \
+    {                                                                         \
+        return mg_ping_build(rows, m, path, body);                            \
+    }                                                                         \
+                                                                              \
+    static mg_probe_class_e                                                   \
+    judge(const mg_model_t *m, int status, mg_str_t body, mg_arena_t *a,      \
+        mg_str_t *message)                                                    \
+    {                                                                         \
+        return mg_ping_judge(rows, m, status, body, a, message);              \
+    }
+
 
 #endif /* MG_PING_H */

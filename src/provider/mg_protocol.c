@@ -38,7 +38,8 @@ static const mg_protocol_t  *mg_protocols[] = {
     &mg_protocol_xai,
     &mg_protocol_openrouter,
     &mg_protocol_huggingface,
-    &mg_protocol_gpustack
+    &mg_protocol_gpustack,
+    &mg_protocol_kserve_v2
 };
 
 

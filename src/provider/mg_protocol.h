@@ -50,6 +50,7 @@ typedef struct {
     mg_str_t            name;            /* "openai" */
     mg_auth_scheme_e    auth;
     const char         *list_path;       /* behind the base URL */
+    const char         *list_body;       /* POSTed for it; NULL: a GET */
 
     /*
      * Reads one page of the list; calls for each model (id without the
@@ -74,9 +75,13 @@ typedef struct {
     /* The list says what exists: what is missing has gone. */
     unsigned            authority:1;
 
+    /* A stream tells its usage if it is asked to with "stream_options". */
+    unsigned            usage_asked:1;
+
     /*
      * The smallest request that proves that m answers: path behind the base
-     * URL and JSON body.  MG_DECLINED: this kind of model is not probed.
+     * URL and JSON body, to be POSTed; if the body stays empty it is a GET.
+     * MG_DECLINED: this kind of model is not probed.
      */
     int    (*probe)(const mg_model_t *m, mg_buf_t *path, mg_buf_t *body);
 

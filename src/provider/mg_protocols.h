@@ -25,6 +25,7 @@ extern const mg_protocol_t  mg_protocol_xai;
 extern const mg_protocol_t  mg_protocol_openrouter;
 extern const mg_protocol_t  mg_protocol_huggingface;
 extern const mg_protocol_t  mg_protocol_gpustack;
+extern const mg_protocol_t  mg_protocol_kserve_v2;
 
 
 #endif /* MG_PROTOCOLS_H */

@@ -467,10 +467,10 @@ mg_snap_ref_add(mg_buf_t *strings, mg_str_t s)
 
 int
 mg_snap_assemble(const mg_snap_kind_t *kind, uint64_t generation,
-    const mg_buf_t *sections, mg_buf_t *image, mg_error_t *e)
+    mg_buf_t *sections, mg_buf_t *image, mg_error_t *e)
 {
     char              *base;
-    uint64_t           next;
+    uint64_t           next, end;
     unsigned           i;
     mg_snap_header_t   h;
 
@@ -513,15 +513,22 @@ mg_snap_assemble(const mg_snap_kind_t *kind, uint64_t generation,
         return mg_error_set(e, MG_E_INTERNAL, NULL, "out of memory");
     }
 
-    memset(base, 0, next);
-    memcpy(base, &h, sizeof(mg_snap_header_t));
+    end = sizeof(mg_snap_header_t);
 
     for (i = 0; i < kind->n_sections; i++) {
+        memset(base + end, 0, h.sections[i].offset - end);
+
         if (sections[i].len) {
             memcpy(base + h.sections[i].offset, sections[i].data,
                    sections[i].len);
         }
+
+        end = h.sections[i].offset + h.sections[i].len;
+        mg_buf_free(&sections[i]);
     }
+
+    memset(base + end, 0, next - end);
+    memcpy(base, &h, sizeof(mg_snap_header_t));
 
     image->len = next;
 

@@ -24,7 +24,7 @@
 
 
 /* Of the layout: files and copies of another version are not read. */
-#define MG_SNAP_VERSION    3
+#define MG_SNAP_VERSION    4
 
 #define MG_SNAP_CATALOG    1
 #define MG_SNAP_ROUTING    2

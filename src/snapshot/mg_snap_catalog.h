@@ -91,6 +91,9 @@ typedef struct {
 /* Nothing asked: every filter any, sort by id, page 1, limit 50. */
 void mg_catalog_query_init(mg_catalog_query_t *q);
 
+/* MG_OK: all names of a modality are known; MG_DECLINED.  Any thread. */
+int mg_catalog_modality(mg_str_t modality);
+
 
 #define MG_CATALOG_RUNS_MAX   1000
 

@@ -14,13 +14,12 @@
  * Pool threads; one builder, one thread; all memory is the builder's.
  */
 
-#include <stdlib.h>
-
+#include "base/mg_block.h"
+#include "base/mg_sort.h"
 #include "snapshot/mg_snap_catalog_build.h"
 #include "snapshot/mg_snap_render.h"
 
 
-static void mg_catalog_sections_free(mg_catalog_builder_t *b);
 static int mg_catalog_grow(void **array, uint32_t *size, uint32_t n,
     size_t element, mg_error_t *e);
 static int mg_catalog_provider_copy(mg_arena_t *a, mg_provider_t *to,
@@ -53,7 +52,7 @@ mg_catalog_builder_create(uint64_t generation)
     unsigned               i;
     mg_catalog_builder_t  *b;
 
-    b = calloc(1, sizeof(mg_catalog_builder_t));
+    b = mg_block_calloc(1, sizeof(mg_catalog_builder_t));
     if (b == NULL) {
         return NULL;
     }
@@ -85,13 +84,18 @@ mg_catalog_builder_create(uint64_t generation)
 void
 mg_catalog_builder_destroy(mg_catalog_builder_t *b)
 {
+    unsigned  i;
+
     if (b == NULL) {
         return;
     }
 
-    mg_catalog_sections_free(b);
+    for (i = 0; i < MG_SC_N; i++) {
+        mg_buf_free(&b->sections[i]);
+    }
 
     mg_buf_free(&b->image);
+    mg_buf_free(&b->api);
     mg_buf_free(&b->text);
     mg_buf_free(&b->more);
     mg_buf_free(&b->items);
@@ -99,23 +103,10 @@ mg_catalog_builder_destroy(mg_catalog_builder_t *b)
     mg_arena_destroy(b->scratch);
     mg_arena_destroy(b->arena);
 
-    free(b->marks);
-    free(b->providers);
-    free(b->entries);
-    free(b);
-}
-
-
-static void
-mg_catalog_sections_free(mg_catalog_builder_t *b)
-{
-    unsigned  i;
-
-    for (i = 0; i < MG_SC_N; i++) {
-        mg_buf_free(&b->sections[i]);
-    }
-
-    mg_buf_free(&b->api);
+    mg_block_free(b->marks);
+    mg_block_free(b->providers);
+    mg_block_free(b->entries);
+    mg_block_free(b);
 }
 
 
@@ -165,7 +156,7 @@ mg_catalog_grow(void **array, uint32_t *size, uint32_t n, size_t element,
 
     wanted = *size ? *size * 2 : 256;
 
-    p = wanted > *size ? realloc(*array, wanted * element) : NULL;
+    p = wanted > *size ? mg_block_resize(*array, wanted * element) : NULL;
     if (p == NULL) {
         return mg_error_set(e, MG_E_INTERNAL, NULL, "out of memory");
     }
@@ -194,6 +185,8 @@ mg_catalog_provider_copy(mg_arena_t *a, mg_provider_t *to,
         offsetof(mg_provider_t, npm),
         offsetof(mg_provider_t, env),
         offsetof(mg_provider_t, extra),
+        offsetof(mg_provider_t, paths),
+        offsetof(mg_provider_t, probe),
         offsetof(mg_provider_t, source),
         offsetof(mg_provider_t, key_hint)
     };
@@ -445,6 +438,8 @@ mg_catalog_builder_finish(mg_catalog_builder_t *b, mg_str_t *image,
         return MG_ERROR;
     }
 
+    mg_buf_free(&b->api);
+
     meta.n_models = b->n_entries;
     meta.n_active = b->n_active;
     meta.n_providers = b->n_providers;
@@ -459,7 +454,6 @@ mg_catalog_builder_finish(mg_catalog_builder_t *b, mg_str_t *image,
         return MG_ERROR;
     }
 
-    mg_catalog_sections_free(b);
     *image = mg_buf_view(&b->image);
 
     return MG_OK;
@@ -473,10 +467,8 @@ mg_catalog_sort(mg_catalog_builder_t *b, mg_error_t *e)
 {
     uint32_t  i;
 
-    if (b->n_providers > 1) {
-        qsort(b->providers, b->n_providers, sizeof(mg_provider_t),
-              mg_catalog_provider_cmp);
-    }
+    mg_sort(b->providers, b->n_providers, sizeof(mg_provider_t),
+            mg_catalog_provider_cmp);
 
     for (i = 1; i < b->n_providers; i++) {
         if (mg_str_eq(b->providers[i - 1].id, b->providers[i].id)) {
@@ -486,10 +478,8 @@ mg_catalog_sort(mg_catalog_builder_t *b, mg_error_t *e)
         }
     }
 
-    if (b->n_entries > 1) {
-        qsort(b->entries, b->n_entries, sizeof(mg_catalog_entry_t),
-              mg_catalog_entry_cmp);
-    }
+    mg_sort(b->entries, b->n_entries, sizeof(mg_catalog_entry_t),
+            mg_catalog_entry_cmp);
 
     for (i = 1; i < b->n_entries; i++) {
         if (mg_str_eq(b->entries[i - 1].id, b->entries[i].id)) {
@@ -500,14 +490,12 @@ mg_catalog_sort(mg_catalog_builder_t *b, mg_error_t *e)
     }
 
     if (b->n_active != b->n_entries) {
-        qsort(b->entries, b->n_entries, sizeof(mg_catalog_entry_t),
-              mg_catalog_active_cmp);
+        mg_sort(b->entries, b->n_entries, sizeof(mg_catalog_entry_t),
+                mg_catalog_active_cmp);
     }
 
-    if (b->n_marks > 1) {
-        qsort(b->marks, b->n_marks, sizeof(mg_catalog_mark_t),
-              mg_catalog_mark_cmp);
-    }
+    mg_sort(b->marks, b->n_marks, sizeof(mg_catalog_mark_t),
+            mg_catalog_mark_cmp);
 
     return MG_OK;
 }
@@ -659,7 +647,7 @@ mg_catalog_columns_write(mg_catalog_builder_t *b, mg_sc_meta_t *meta,
     uint32_t      i;
     mg_sc_row_t  *rows;
 
-    rows = malloc((b->n_active + 1) * sizeof(mg_sc_row_t));
+    rows = mg_block_alloc((b->n_active + 1) * sizeof(mg_sc_row_t));
     if (rows == NULL) {
         return mg_error_set(e, MG_E_INTERNAL, NULL, "out of memory");
     }
@@ -669,7 +657,7 @@ mg_catalog_columns_write(mg_catalog_builder_t *b, mg_sc_meta_t *meta,
     }
 
     rc = mg_sc_columns_write(b->sections, rows, b->n_active, meta, e);
-    free(rows);
+    mg_block_free(rows);
 
     return rc;
 }

@@ -11,8 +11,8 @@
  * Builder, pool threads; the tables of names are read by queries.
  */
 
-#include <stdlib.h>
-
+#include "base/mg_block.h"
+#include "base/mg_sort.h"
 #include "snapshot/mg_snap_catalog_build.h"
 
 
@@ -235,14 +235,14 @@ mg_sc_columns_write(mg_buf_t *sections, const mg_sc_row_t *rows, uint32_t n,
     uint8_t       *named;
     mg_sc_pair_t  *pairs;
 
-    pairs = malloc((n + 1) * sizeof(mg_sc_pair_t));
-    named = calloc(n + 1, 1);
+    pairs = mg_block_alloc((n + 1) * sizeof(mg_sc_pair_t));
+    named = mg_block_calloc(n + 1, 1);
 
     if (pairs == NULL || named == NULL
         || mg_sc_families_write(sections, n) != MG_OK)
     {
-        free(pairs);
-        free(named);
+        mg_block_free(pairs);
+        mg_block_free(named);
         return mg_error_set(e, MG_E_INTERNAL, NULL, "out of memory");
     }
 
@@ -257,8 +257,8 @@ mg_sc_columns_write(mg_buf_t *sections, const mg_sc_row_t *rows, uint32_t n,
                                             mg_sc_order_values[i - 1], pairs);
     }
 
-    free(pairs);
-    free(named);
+    mg_block_free(pairs);
+    mg_block_free(named);
 
     return MG_OK;
 }
@@ -332,7 +332,7 @@ mg_sc_families_write(mg_buf_t *sections, uint32_t n)
         }
     }
 
-    free(places);
+    mg_block_free(places);
     mg_intern_free(&t);
 
     return rc;
@@ -383,9 +383,7 @@ mg_sc_order_number(mg_buf_t *out, const mg_sc_row_t *rows, uint32_t n,
         }
     }
 
-    if (known > 1) {
-        qsort(pairs, known, sizeof(mg_sc_pair_t), mg_sc_pair_cmp);
-    }
+    mg_sort(pairs, known, sizeof(mg_sc_pair_t), mg_sc_pair_cmp);
 
     for (i = 0; i < n; i++) {
         model = pairs[i < known ? i : n - 1 - (i - known)].model;

@@ -175,6 +175,17 @@ mg_filter_modality(mg_filter_t *f, mg_str_t modality)
 }
 
 
+int
+mg_catalog_modality(mg_str_t modality)
+{
+    mg_filter_t  f;
+
+    memset(&f, 0, sizeof(mg_filter_t));
+
+    return mg_filter_modality(&f, modality);
+}
+
+
 /* Names joined by plus signs. */
 
 static int

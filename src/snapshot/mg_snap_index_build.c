@@ -16,8 +16,8 @@
  * allocated here is freed here.
  */
 
-#include <stdlib.h>
-
+#include "base/mg_block.h"
+#include "base/mg_sort.h"
 #include "snapshot/mg_snap_catalog_build.h"
 
 
@@ -108,8 +108,8 @@ mg_sc_index_write(mg_buf_t *sections, uint32_t n, mg_error_t *e)
     mg_buf_free(&x.ends);
     mg_buf_free(&x.seen);
     mg_intern_free(&x.words);
-    free(x.places);
-    free(x.counts);
+    mg_block_free(x.places);
+    mg_block_free(x.counts);
 
     if (rc != MG_OK) {
         return mg_error_set(e, MG_E_INTERNAL, NULL,
@@ -143,7 +143,7 @@ mg_index_titles(mg_index_t *x)
     mg_str_t           title;
     mg_index_title_t  *list;
 
-    list = malloc(((size_t) x->n * MG_SC_TITLE_N + 1)
+    list = mg_block_alloc(((size_t) x->n * MG_SC_TITLE_N + 1)
                   * sizeof(mg_index_title_t));
     if (list == NULL) {
         return MG_ERROR;
@@ -163,16 +163,14 @@ mg_index_titles(mg_index_t *x)
         }
     }
 
-    if (n > 1) {
-        qsort(list, n, sizeof(mg_index_title_t), mg_index_title_cmp);
-    }
+    mg_sort(list, n, sizeof(mg_index_title_t), mg_index_title_cmp);
 
     for (i = 0; i < n; i++) {
         mg_buf_add(&x->sections[MG_SC_TITLES], &list[i].entry,
                    sizeof(uint32_t));
     }
 
-    free(list);
+    mg_block_free(list);
 
     return MG_OK;
 }
@@ -297,7 +295,7 @@ mg_index_words(mg_index_t *x)
         return MG_ERROR;
     }
 
-    x->counts = calloc(x->words.n + 1, sizeof(uint32_t));
+    x->counts = mg_block_calloc(x->words.n + 1, sizeof(uint32_t));
     if (x->counts == NULL) {
         return MG_ERROR;
     }
@@ -329,7 +327,7 @@ mg_index_postings(mg_index_t *x)
     mg_buf_t      *postings;
     mg_sc_word_t   w;
 
-    next = malloc((x->words.n + 1) * sizeof(uint32_t));
+    next = mg_block_alloc((x->words.n + 1) * sizeof(uint32_t));
     if (next == NULL) {
         return MG_ERROR;
     }
@@ -363,7 +361,7 @@ mg_index_postings(mg_index_t *x)
     if (mg_buf_reserve(postings, total * sizeof(uint32_t)) == NULL
         || x->sections[MG_SC_WORDS].failed)
     {
-        free(next);
+        mg_block_free(next);
         return MG_ERROR;
     }
 
@@ -371,7 +369,7 @@ mg_index_postings(mg_index_t *x)
     postings->len = total * sizeof(uint32_t);
 
     mg_index_fill(x, next);
-    free(next);
+    mg_block_free(next);
 
     return MG_OK;
 }
@@ -501,12 +499,12 @@ mg_index_radix(mg_buf_t *pairs, unsigned shift)
 
     n = pairs->len / sizeof(uint64_t);
 
-    to = malloc(n * sizeof(uint64_t) + 1);
-    places = calloc(MG_INDEX_RADIX, sizeof(size_t));
+    to = mg_block_alloc(n * sizeof(uint64_t) + 1);
+    places = mg_block_calloc(MG_INDEX_RADIX, sizeof(size_t));
 
     if (to == NULL || places == NULL) {
-        free(to);
-        free(places);
+        mg_block_free(to);
+        mg_block_free(places);
         return MG_ERROR;
     }
 
@@ -530,8 +528,8 @@ mg_index_radix(mg_buf_t *pairs, unsigned shift)
         memcpy(pairs->data, to, n * sizeof(uint64_t));
     }
 
-    free(to);
-    free(places);
+    mg_block_free(to);
+    mg_block_free(places);
 
     return MG_OK;
 }
@@ -619,7 +617,7 @@ mg_index_typos(mg_index_t *x)
     mg_sc_typo_t       typo;
     mg_index_count_t  *list;
 
-    list = malloc((x->words.n + 1) * sizeof(mg_index_count_t));
+    list = mg_block_alloc((x->words.n + 1) * sizeof(mg_index_count_t));
     if (list == NULL) {
         return MG_ERROR;
     }
@@ -637,9 +635,7 @@ mg_index_typos(mg_index_t *x)
         }
     }
 
-    if (n > 1) {
-        qsort(list, n, sizeof(mg_index_count_t), mg_index_count_cmp);
-    }
+    mg_sort(list, n, sizeof(mg_index_count_t), mg_index_count_cmp);
 
     for (i = 0; i < n && i < MG_INDEX_TYPOS_MAX; i++) {
         typo.word = list[i].word;
@@ -647,7 +643,7 @@ mg_index_typos(mg_index_t *x)
         mg_buf_add(&x->sections[MG_SC_TYPOS], &typo, sizeof(mg_sc_typo_t));
     }
 
-    free(list);
+    mg_block_free(list);
 
     return MG_OK;
 }

@@ -9,10 +9,10 @@
  * For the builder, pool threads; owns its arrays, not the bytes.
  */
 
-#include <stdlib.h>
-
+#include "base/mg_block.h"
 #include "base/mg_crypt.h"
 #include "base/mg_hash.h"
+#include "base/mg_sort.h"
 #include "snapshot/mg_snap_catalog_build.h"
 
 
@@ -43,8 +43,8 @@ mg_intern_init(mg_intern_t *t)
 void
 mg_intern_free(mg_intern_t *t)
 {
-    free(t->strings);
-    free(t->slots);
+    mg_block_free(t->strings);
+    mg_block_free(t->slots);
     memset(t, 0, sizeof(mg_intern_t));
 }
 
@@ -94,19 +94,19 @@ mg_intern_grow(mg_intern_t *t)
 
     size = t->size ? t->size * 2 : MG_INTERN_FIRST;
 
-    strings = realloc(t->strings, size * sizeof(mg_str_t));
+    strings = mg_block_resize(t->strings, size * sizeof(mg_str_t));
     if (strings == NULL) {
         return MG_ERROR;
     }
 
     t->strings = strings;
 
-    slots = malloc(2 * (size_t) size * sizeof(uint32_t));
+    slots = mg_block_alloc(2 * (size_t) size * sizeof(uint32_t));
     if (slots == NULL) {
         return MG_ERROR;
     }
 
-    free(t->slots);
+    mg_block_free(t->slots);
     t->slots = slots;
     t->size = size;
     t->n_slots = 2 * size;
@@ -127,11 +127,11 @@ mg_intern_sort(mg_intern_t *t, uint32_t **places)
     uint32_t            i;
     mg_intern_place_t  *list;
 
-    *places = malloc((t->n + 1) * sizeof(uint32_t));
-    list = malloc((t->n + 1) * sizeof(mg_intern_place_t));
+    *places = mg_block_alloc((t->n + 1) * sizeof(uint32_t));
+    list = mg_block_alloc((t->n + 1) * sizeof(mg_intern_place_t));
 
     if (*places == NULL || list == NULL) {
-        free(list);
+        mg_block_free(list);
         return MG_ERROR;
     }
 
@@ -140,16 +140,14 @@ mg_intern_sort(mg_intern_t *t, uint32_t **places)
         list[i].number = i;
     }
 
-    if (t->n > 1) {
-        qsort(list, t->n, sizeof(mg_intern_place_t), mg_intern_cmp);
-    }
+    mg_sort(list, t->n, sizeof(mg_intern_place_t), mg_intern_cmp);
 
     for (i = 0; i < t->n; i++) {
         t->strings[i] = list[i].s;
         (*places)[list[i].number] = i;
     }
 
-    free(list);
+    mg_block_free(list);
 
     return MG_OK;
 }

@@ -162,10 +162,12 @@ mg_snap_ref_t mg_snap_ref_add(mg_buf_t *strings, mg_str_t s);
 
 /*
  * Puts the sections of a kind (the contents in the table's order) behind a
- * header into image.  MG_ERROR: out of memory, or above MG_SNAP_SIZE_MAX.
+ * header into image, and frees each one when it is there: so both together
+ * are hardly larger than the file.  MG_ERROR: out of memory, or above
+ * MG_SNAP_SIZE_MAX.
  */
 int mg_snap_assemble(const mg_snap_kind_t *kind, uint64_t generation,
-    const mg_buf_t *sections, mg_buf_t *image, mg_error_t *e);
+    mg_buf_t *sections, mg_buf_t *image, mg_error_t *e);
 
 
 #endif /* MG_SNAP_LAYOUT_H */

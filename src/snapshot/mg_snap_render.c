@@ -282,6 +282,13 @@ mg_render_provider(mg_buf_t *b, const mg_provider_t *p)
     mg_render_number(&w, "read_ms", p->read_timeout_ms);
     mg_jw_end_object(&w);
 
+    if (p->paths.data) {
+        mg_jw_raw(&w, "paths", p->paths);
+    }
+
+    mg_jw_str(&w, "probe", p->probe);
+    mg_jw_tri(&w, "stream_usage", p->stream_usage);
+
     mg_jw_end_object(&w);
 }
 

@@ -1,47 +1,79 @@
 /*
- * mg_snap_resolve.c: host names to addresses, remembered for a while.
+ * mg_snap_resolve.c: host names to addresses, remembered while they hold.
  *
- * A table of the last names, shared by the threads of a process, stands
- * before the system's resolver for two reasons.  Several builds within
- * seconds ask once, also where a name does not resolve, so that a dead name
- * server delays the first build and not each.  And when the resolver itself
- * fails (no answer, as opposed to "no such name"), the last addresses stay
- * in use: a promotion made while DNS is away does not take the providers
- * off the line.
+ * A table of names, shared by the threads of a process, stands before the
+ * resolver.  A name is due when its time is over; one without an answer is
+ * due after a few seconds, and its last addresses stay in use for an hour: a
+ * promotion made while DNS is away does not take the providers off the line.
  *
- * Pool threads only: it waits for the resolver, without holding the lock.
+ *     builder: mg_resolve() -> known: take it
+ *                           -> new:   enter it, wake the thread, wait
+ *     thread:  the name that is due first -> ask -> note, count changes
+ *
+ * Nobody holds the lock while the resolver is asked.
  */
 
 #include <arpa/inet.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <string.h>
+#include <time.h>
 
+#include "base/mg_thread.h"
 #include "base/mg_time.h"
-#include "snapshot/mg_snap_routing_layout.h"
+#include "snapshot/mg_snap_resolve.h"
 
 
-#define MG_RESOLVE_NAMES       128
+#define MG_RESOLVE_NAMES       512
 #define MG_RESOLVE_NAME_MAX    255
-#define MG_RESOLVE_FRESH_US    5000000LL       /* asked so short ago */
+#define MG_RESOLVE_SECOND      1000000LL
+#define MG_RESOLVE_AGAIN_US    5000000LL       /* without an answer */
+#define MG_RESOLVE_HOLD_S      30              /* of the system's resolver */
+#define MG_RESOLVE_HOLD_MAX    3600
 #define MG_RESOLVE_KEEP_US     3600000000LL    /* good while DNS is away */
+#define MG_RESOLVE_TIMEOUT_MS  2000
+#define MG_RESOLVE_WAIT_S      1               /* a build for new names */
+#define MG_RESOLVE_IDLE_MS     1000
 
 
 typedef struct {
     char            name[MG_RESOLVE_NAME_MAX + 1];
-    int64_t         asked_at;            /* mg_mono_us(); 0 free */
+    int64_t         asked_at;            /* mg_mono_us(); 0 not yet */
     int64_t         good_at;
+    int64_t         due_at;
+    unsigned        round;               /* the last build that wanted it */
     mg_resolved_t   found;               /* with port 0 */
 } mg_resolve_entry_t;
 
 
+typedef struct {
+    pthread_mutex_t      mutex;          /* of all below */
+    pthread_cond_t       asked;          /* an entry has its answer */
+    mg_resolve_conf_t    conf;
+    mg_thread_t         *thread;
+    int                  leaving;        /* nobody is to wait any more */
+    unsigned             changes;
+    unsigned             round;
+    struct timespec      until;          /* the build waits no longer */
+    unsigned             n;
+    mg_resolve_entry_t   entries[MG_RESOLVE_NAMES];
+} mg_resolve_table_t;
+
+
 static int mg_resolve_literal(const char *name, mg_resolved_t *out);
 static int mg_resolve_recall(const char *name, mg_resolved_t *out);
-static void mg_resolve_remember(const char *name, int rc,
+static int mg_resolve_await(const char *name, mg_resolved_t *out);
+static void mg_resolve_now(const char *name, mg_resolved_t *out);
+static void mg_resolve_remember(const char *name, int rc, unsigned ttl,
     mg_resolved_t *out);
 static mg_resolve_entry_t *mg_resolve_find(const char *name);
-static mg_resolve_entry_t *mg_resolve_oldest(void);
+static mg_resolve_entry_t *mg_resolve_enter(const char *name);
 static int mg_resolve_system(const char *name, mg_resolved_t *out);
+static int mg_resolve_servers(const char *name, mg_resolved_t *out,
+    unsigned *ttl);
+static void mg_resolve_run(mg_thread_t *t, void *data);
+static int mg_resolve_due(char *name, unsigned *wait_ms);
 static void mg_resolve_add(mg_resolved_t *out, const struct sockaddr *sa,
     int first_family);
 static int mg_resolve_cmp(const struct sockaddr_storage *a,
@@ -49,14 +81,22 @@ static int mg_resolve_cmp(const struct sockaddr_storage *a,
 static void mg_resolve_port(mg_resolved_t *out, uint16_t port);
 
 
-static pthread_mutex_t     mg_resolve_mutex = PTHREAD_MUTEX_INITIALIZER;
-static mg_resolve_entry_t  mg_resolve_entries[MG_RESOLVE_NAMES];
+static mg_resolve_table_t  mg_resolve_table = {
+    .mutex = PTHREAD_MUTEX_INITIALIZER,
+    .asked = PTHREAD_COND_INITIALIZER
+};
+
+
+void
+mg_resolve_configure(const mg_resolve_conf_t *conf)
+{
+    mg_resolve_table.conf = *conf;
+}
 
 
 int
 mg_resolve(mg_str_t host, uint16_t port, int literal, mg_resolved_t *out)
 {
-    int   rc;
     char  name[MG_RESOLVE_NAME_MAX + 1];
 
     memset(out, 0, sizeof(mg_resolved_t));
@@ -71,14 +111,12 @@ mg_resolve(mg_str_t host, uint16_t port, int literal, mg_resolved_t *out)
     name[host.len] = '\0';
 
     if (literal) {
-        rc = mg_resolve_literal(name, out);
+        (void) mg_resolve_literal(name, out);
 
-    } else if (mg_resolve_recall(name, out) == MG_OK) {
-        rc = MG_OK;
-
-    } else {
-        rc = mg_resolve_system(name, out);
-        mg_resolve_remember(name, rc, out);
+    } else if (mg_resolve_recall(name, out) != MG_OK
+               && mg_resolve_await(name, out) != MG_OK)
+    {
+        mg_resolve_now(name, out);
     }
 
     mg_resolve_port(out, port);
@@ -109,7 +147,7 @@ mg_resolve_literal(const char *name, mg_resolved_t *out)
 }
 
 
-/* MG_OK: asked so short ago that the answer, maybe "none", still holds. */
+/* MG_OK: what is known, maybe "none", still holds, or is renewed anyway. */
 
 static int
 mg_resolve_recall(const char *name, mg_resolved_t *out)
@@ -119,60 +157,128 @@ mg_resolve_recall(const char *name, mg_resolved_t *out)
 
     rc = MG_DECLINED;
 
-    pthread_mutex_lock(&mg_resolve_mutex);
+    (void) pthread_mutex_lock(&mg_resolve_table.mutex);
 
     entry = mg_resolve_find(name);
 
-    if (entry != NULL
-        && mg_mono_us() - entry->asked_at < MG_RESOLVE_FRESH_US)
-    {
-        *out = entry->found;
-        rc = MG_OK;
+    if (entry != NULL) {
+        entry->round = mg_resolve_table.round;
+
+        if (entry->asked_at != 0
+            && (mg_resolve_table.thread != NULL
+                || mg_mono_us() < entry->due_at))
+        {
+            *out = entry->found;
+            rc = MG_OK;
+        }
     }
 
-    pthread_mutex_unlock(&mg_resolve_mutex);
+    (void) pthread_mutex_unlock(&mg_resolve_table.mutex);
 
     return rc;
 }
 
 
-/*
- * rc of mg_resolve_system(): MG_OK, MG_DECLINED (no such name), MG_ERROR
- * (nobody answered: *out gets what was good before).
- */
+/* Lets the thread ask.  MG_DECLINED: there is no thread. */
+
+static int
+mg_resolve_await(const char *name, mg_resolved_t *out)
+{
+    int                  rc, late;
+    struct timespec      until;
+    mg_resolve_entry_t  *entry;
+
+    (void) pthread_mutex_lock(&mg_resolve_table.mutex);
+
+    rc = MG_DECLINED;
+    until = mg_resolve_table.until;
+    late = 0;
+
+    if (mg_resolve_table.thread != NULL) {
+        (void) mg_resolve_enter(name);
+        mg_thread_wake(mg_resolve_table.thread);
+        rc = MG_OK;
+    }
+
+    while (rc == MG_OK && late == 0 && !mg_resolve_table.leaving) {
+        entry = mg_resolve_find(name);
+
+        if (entry == NULL || entry->asked_at != 0) {
+            *out = entry ? entry->found : *out;
+            break;
+        }
+
+        late = pthread_cond_timedwait(&mg_resolve_table.asked,
+                                      &mg_resolve_table.mutex, &until);
+    }
+
+    (void) pthread_mutex_unlock(&mg_resolve_table.mutex);
+
+    return rc;
+}
+
+
+/* Blocks; on the thread, or where there is none. */
 
 static void
-mg_resolve_remember(const char *name, int rc, mg_resolved_t *out)
+mg_resolve_now(const char *name, mg_resolved_t *out)
+{
+    int       rc;
+    unsigned  ttl;
+
+    memset(out, 0, sizeof(mg_resolved_t));
+    ttl = MG_RESOLVE_HOLD_S;
+
+    rc = mg_resolve_table.conf.n_servers
+         ? mg_resolve_servers(name, out, &ttl)
+         : mg_resolve_system(name, out);
+
+    if (mg_resolve_table.conf.valid_s) {
+        ttl = mg_resolve_table.conf.valid_s;
+    }
+
+    mg_resolve_remember(name, rc, ttl, out);
+}
+
+
+/* rc not MG_OK: *out gets what was good before.  ttl: seconds. */
+
+static void
+mg_resolve_remember(const char *name, int rc, unsigned ttl,
+    mg_resolved_t *out)
 {
     int64_t              now;
     mg_resolve_entry_t  *entry;
 
     now = mg_mono_us();
+    ttl = ttl < 1 ? 1 : ttl > MG_RESOLVE_HOLD_MAX ? MG_RESOLVE_HOLD_MAX : ttl;
 
-    pthread_mutex_lock(&mg_resolve_mutex);
+    (void) pthread_mutex_lock(&mg_resolve_table.mutex);
 
-    entry = mg_resolve_find(name);
+    entry = mg_resolve_enter(name);
 
-    if (entry == NULL) {
-        entry = mg_resolve_oldest();
-        memset(entry, 0, sizeof(mg_resolve_entry_t));
-        memcpy(entry->name, name, strlen(name) + 1);
-    }
-
-    entry->asked_at = now;
-
-    if (rc == MG_OK) {
-        entry->good_at = now;
-
-    } else if (rc == MG_ERROR && entry->found.n != 0
-               && now - entry->good_at < MG_RESOLVE_KEEP_US)
+    if (rc != MG_OK && entry->found.n != 0
+        && now - entry->good_at < MG_RESOLVE_KEEP_US)
     {
         *out = entry->found;
     }
 
-    entry->found = *out;
+    if (rc == MG_OK) {
+        entry->good_at = now;
+    }
 
-    pthread_mutex_unlock(&mg_resolve_mutex);
+    entry->due_at = now + (rc == MG_OK ? ttl * MG_RESOLVE_SECOND
+                                       : MG_RESOLVE_AGAIN_US);
+
+    if (memcmp(&entry->found, out, sizeof(mg_resolved_t)) != 0) {
+        entry->found = *out;
+        mg_resolve_table.changes++;
+    }
+
+    entry->asked_at = now;
+
+    (void) pthread_cond_broadcast(&mg_resolve_table.asked);
+    (void) pthread_mutex_unlock(&mg_resolve_table.mutex);
 }
 
 
@@ -181,11 +287,9 @@ mg_resolve_find(const char *name)
 {
     unsigned  i;
 
-    for (i = 0; i < MG_RESOLVE_NAMES; i++) {
-        if (mg_resolve_entries[i].asked_at != 0
-            && strcmp(mg_resolve_entries[i].name, name) == 0)
-        {
-            return &mg_resolve_entries[i];
+    for (i = 0; i < mg_resolve_table.n; i++) {
+        if (strcmp(mg_resolve_table.entries[i].name, name) == 0) {
+            return &mg_resolve_table.entries[i];
         }
     }
 
@@ -193,23 +297,113 @@ mg_resolve_find(const char *name)
 }
 
 
+/* Found or made; the one that no build has wanted for longest makes room. */
+
 static mg_resolve_entry_t *
-mg_resolve_oldest(void)
+mg_resolve_enter(const char *name)
 {
     unsigned             i;
-    mg_resolve_entry_t  *oldest;
+    mg_resolve_entry_t  *entry, *e;
 
-    oldest = &mg_resolve_entries[0];
+    entry = mg_resolve_find(name);
 
-    for (i = 1; i < MG_RESOLVE_NAMES; i++) {
-        if (mg_resolve_entries[i].asked_at < oldest->asked_at) {
-            oldest = &mg_resolve_entries[i];
+    if (entry != NULL) {
+        return entry;
+    }
+
+    if (mg_resolve_table.n < MG_RESOLVE_NAMES) {
+        entry = &mg_resolve_table.entries[mg_resolve_table.n++];
+
+    } else {
+        entry = &mg_resolve_table.entries[0];
+
+        for (i = 1; i < MG_RESOLVE_NAMES; i++) {
+            e = &mg_resolve_table.entries[i];
+
+            if (e->round < entry->round
+                || (e->round == entry->round
+                    && e->asked_at < entry->asked_at))
+            {
+                entry = e;
+            }
         }
     }
 
-    return oldest;
+    memset(entry, 0, sizeof(mg_resolve_entry_t));
+    memcpy(entry->name, name, strlen(name) + 1);
+    entry->round = mg_resolve_table.round;
+
+    return entry;
 }
 
+
+void
+mg_resolve_round(void)
+{
+    (void) pthread_mutex_lock(&mg_resolve_table.mutex);
+
+    mg_resolve_table.round++;
+
+    (void) clock_gettime(CLOCK_REALTIME, &mg_resolve_table.until);
+    mg_resolve_table.until.tv_sec += MG_RESOLVE_WAIT_S;
+
+    (void) pthread_mutex_unlock(&mg_resolve_table.mutex);
+}
+
+
+void
+mg_resolve_seed(mg_str_t host, const struct sockaddr_storage *addrs,
+    const uint32_t *lens, unsigned n)
+{
+    char                 name[MG_RESOLVE_NAME_MAX + 1];
+    unsigned             i;
+    mg_resolve_entry_t  *entry;
+
+    if (host.len == 0 || host.len > MG_RESOLVE_NAME_MAX
+        || n > MG_RESOLVE_ADDRS_MAX)
+    {
+        return;
+    }
+
+    memcpy(name, host.data, host.len);
+    name[host.len] = '\0';
+
+    (void) pthread_mutex_lock(&mg_resolve_table.mutex);
+
+    entry = mg_resolve_enter(name);
+    entry->round = mg_resolve_table.round;
+
+    if (entry->asked_at == 0 && n != 0) {
+        entry->good_at = mg_mono_us();
+        entry->asked_at = entry->good_at;
+
+        for (i = 0; i < n; i++) {
+            entry->found.addrs[i] = addrs[i];
+            entry->found.lens[i] = lens[i];
+        }
+
+        entry->found.n = n;
+        mg_resolve_port(&entry->found, 0);
+    }
+
+    (void) pthread_mutex_unlock(&mg_resolve_table.mutex);
+}
+
+
+unsigned
+mg_resolve_changes(void)
+{
+    unsigned  changes;
+
+    (void) pthread_mutex_lock(&mg_resolve_table.mutex);
+    changes = mg_resolve_table.changes;
+    (void) pthread_mutex_unlock(&mg_resolve_table.mutex);
+
+    return changes;
+}
+
+
+/* -- the resolvers -- */
 
 static int
 mg_resolve_system(const char *name, mg_resolved_t *out)
@@ -239,6 +433,166 @@ mg_resolve_system(const char *name, mg_resolved_t *out)
     return out->n ? MG_OK : MG_DECLINED;
 }
 
+
+static int
+mg_resolve_servers(const char *name, mg_resolved_t *out, unsigned *ttl)
+{
+    int                       rc;
+    unsigned                  i;
+    mg_dns_answer_t           answer;
+    const mg_resolve_conf_t  *conf;
+
+    conf = &mg_resolve_table.conf;
+
+    rc = mg_dns_ask(conf->servers, conf->n_servers, name,
+                    conf->timeout_ms ? conf->timeout_ms
+                                     : MG_RESOLVE_TIMEOUT_MS, &answer);
+
+    if (rc != MG_OK) {
+        return rc;
+    }
+
+    for (i = 0; i < answer.n; i++) {
+        mg_resolve_add(out, (struct sockaddr *) &answer.addrs[i], AF_INET);
+    }
+
+    *ttl = answer.ttl;
+
+    return MG_OK;
+}
+
+
+/* -- the thread -- */
+
+int
+mg_resolve_start(mg_error_t *e)
+{
+    (void) pthread_mutex_lock(&mg_resolve_table.mutex);
+
+    if (mg_resolve_table.thread == NULL) {
+        mg_resolve_table.thread = mg_thread_start(mg_resolve_run, NULL, e);
+    }
+
+    (void) pthread_mutex_unlock(&mg_resolve_table.mutex);
+
+    return mg_resolve_table.thread ? MG_OK : MG_ERROR;
+}
+
+
+void
+mg_resolve_end(void)
+{
+    (void) pthread_mutex_lock(&mg_resolve_table.mutex);
+
+    mg_resolve_table.leaving = 1;
+
+    if (mg_resolve_table.thread != NULL) {
+        mg_thread_end(mg_resolve_table.thread);
+    }
+
+    (void) pthread_cond_broadcast(&mg_resolve_table.asked);
+    (void) pthread_mutex_unlock(&mg_resolve_table.mutex);
+}
+
+
+void
+mg_resolve_stop(void)
+{
+    mg_thread_t  *t;
+
+    (void) pthread_mutex_lock(&mg_resolve_table.mutex);
+
+    t = mg_resolve_table.thread;
+    mg_resolve_table.thread = NULL;
+
+    (void) pthread_mutex_unlock(&mg_resolve_table.mutex);
+
+    if (t != NULL) {
+        (void) mg_thread_stop(t);
+    }
+}
+
+
+int
+mg_resolve_running(void)
+{
+    int  running;
+
+    (void) pthread_mutex_lock(&mg_resolve_table.mutex);
+    running = (mg_resolve_table.thread != NULL);
+    (void) pthread_mutex_unlock(&mg_resolve_table.mutex);
+
+    return running;
+}
+
+
+static void
+mg_resolve_run(mg_thread_t *t, void *data)
+{
+    char           name[MG_RESOLVE_NAME_MAX + 1];
+    unsigned       wait_ms;
+    mg_resolved_t  found;
+
+    (void) data;
+
+    for ( ;; ) {
+        wait_ms = 0;
+
+        if (mg_resolve_due(name, &wait_ms)) {
+            mg_resolve_now(name, &found);
+        }
+
+        if (wait_ms ? mg_thread_pause(t, wait_ms)
+                    : __atomic_load_n(mg_thread_flag(t), __ATOMIC_ACQUIRE))
+        {
+            return;
+        }
+    }
+}
+
+
+/* 1: name is due; 0: in so many ms there may be one. */
+
+static int
+mg_resolve_due(char *name, unsigned *wait_ms)
+{
+    int64_t              rest;
+    unsigned             i;
+    mg_resolve_entry_t  *e, *first;
+
+    first = NULL;
+
+    (void) pthread_mutex_lock(&mg_resolve_table.mutex);
+
+    for (i = 0; i < mg_resolve_table.n; i++) {
+        e = &mg_resolve_table.entries[i];
+
+        if (e->round == mg_resolve_table.round
+            && (first == NULL || e->due_at < first->due_at))
+        {
+            first = e;
+        }
+    }
+
+    rest = first ? first->due_at - mg_mono_us()
+                 : MG_RESOLVE_IDLE_MS * 1000LL;
+
+    if (rest <= 0) {
+        memcpy(name, first->name, sizeof(first->name));
+    }
+
+    (void) pthread_mutex_unlock(&mg_resolve_table.mutex);
+
+    if (rest > 0) {
+        *wait_ms = rest > MG_RESOLVE_IDLE_MS * 1000LL
+                   ? MG_RESOLVE_IDLE_MS : (unsigned) (rest / 1000) + 1;
+    }
+
+    return rest <= 0;
+}
+
+
+/* -- addresses -- */
 
 /*
  * Sorted in: the family that the resolver prefers, then by bytes, so that
@@ -272,11 +626,11 @@ mg_resolve_add(mg_resolved_t *out, const struct sockaddr *sa,
         }
     }
 
-    if (at == MG_BACKEND_ADDRS_MAX) {
+    if (at == MG_RESOLVE_ADDRS_MAX) {
         return;
     }
 
-    if (out->n < MG_BACKEND_ADDRS_MAX) {
+    if (out->n < MG_RESOLVE_ADDRS_MAX) {
         out->n++;
     }
 

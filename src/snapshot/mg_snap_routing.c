@@ -11,6 +11,7 @@
 
 #include "base/mg_hash.h"
 #include "base/mg_time.h"
+#include "model/mg_path.h"
 #include "snapshot/mg_snap_routing_layout.h"
 
 
@@ -77,6 +78,10 @@ mg_routing_group_at(const mg_snap_t *s, uint32_t i, mg_routing_group_t *g)
     g->first_variant = row->first_variant;
     g->n_ranges = row->n_ranges;
     g->ranges = ranges + row->first_range;
+    g->shadow_share = row->shadow_share;
+    g->bodies = row->bodies;
+    g->body_max = row->body_max;
+    g->redact = mg_routing_str(s, row->redact);
 }
 
 
@@ -97,6 +102,7 @@ mg_routing_variant(const mg_snap_t *s, const mg_routing_group_t *g,
     v->share = row->share;
     v->backend = row->backend;
     v->prices = row->prices == MG_SR_NO_PRICES ? NULL : prices + row->prices;
+    v->price_version = row->price_version;
 }
 
 
@@ -145,6 +151,9 @@ mg_routing_backend(const mg_snap_t *s, uint32_t i, mg_routing_backend_t *b)
     b->path = mg_routing_str(s, row->path);
     b->key_sealed = mg_routing_str(s, row->key_sealed);
     b->headers = mg_routing_str(s, row->headers);
+    b->paths = mg_routing_str(s, row->paths);
+    b->probe = mg_routing_str(s, row->probe);
+    b->stream_usage = row->stream_usage;
 
     b->index = i;
     b->identity = row->identity;
@@ -189,6 +198,13 @@ mg_routing_header(mg_str_t *headers, mg_str_t *name, mg_str_t *value)
     *value = mg_str_n(colon + 2, (size_t) (end - colon - 2));
 
     return 1;
+}
+
+
+mg_str_t
+mg_routing_path(mg_str_t paths, mg_str_t path, mg_str_t *rest)
+{
+    return mg_path_find(paths, path, rest);
 }
 
 

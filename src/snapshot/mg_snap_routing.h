@@ -23,7 +23,7 @@
 #include "snapshot/mg_snap.h"
 
 
-#define MG_BACKEND_ADDRS_MAX   16
+#define MG_BACKEND_ADDRS_MAX   16      /* MG_RESOLVE_ADDRS_MAX */
 
 
 /* -- building -- */
@@ -57,6 +57,12 @@ int mg_routing_builder_provider(mg_routing_builder_t *b,
 int mg_routing_builder_prices(mg_routing_builder_t *b, mg_str_t org_id,
     mg_str_t model_id, const mg_cost_prices_t *prices, mg_error_t *e);
 
+/*
+ * Appends the price lists as a JSON array of {"version", "org_id", "prices"};
+ * those without a price are left out.  MG_ERROR: out of memory.
+ */
+int mg_routing_builder_versions(const mg_routing_builder_t *b, mg_buf_t *out);
+
 /* After its providers.  Members whose provider is unknown get no backend. */
 int mg_routing_builder_group(mg_routing_builder_t *b, const mg_group_t *g,
     mg_error_t *e);
@@ -79,6 +85,11 @@ typedef struct {
     mg_str_t                 key_sealed;     /* {NULL,0}: no key */
     mg_str_t                 headers;        /* "Name: value\n" ..., for
                                                 mg_routing_header() */
+    mg_str_t                 paths;          /* "/v1/x\t/template\n" ...,
+                                                for mg_routing_path() */
+    mg_str_t                 probe;          /* path of its health check */
+    int32_t                  stream_usage;   /* asked for: 1, 0; -1: as the
+                                                protocol has it */
     uint32_t                 index;          /* 0.. among the backends */
     uint64_t                 identity;       /* hash of scheme, host, port:
                                                 key of kept connections */
@@ -97,6 +108,7 @@ typedef struct {
     uint32_t                 share;          /* hundredths of a percent */
     uint32_t                 backend;        /* UINT32_MAX: none */
     const mg_cost_prices_t  *prices;         /* NULL: nobody states any */
+    uint64_t                 price_version;  /* 0: nobody states any */
 } mg_routing_variant_t;
 
 
@@ -115,6 +127,11 @@ typedef struct {
     uint32_t                 first_variant;  /* for mg_routing_variant() */
     uint32_t                 n_ranges;
     const mg_split_range_t  *ranges;
+    uint32_t                 shadow_share;   /* hundredths of a percent; 0:
+                                                no shadows */
+    uint32_t                 bodies;         /* MG_POLICY_*_BODY */
+    uint32_t                 body_max;
+    mg_str_t                 redact;         /* names, each ends with NUL */
 } mg_routing_group_t;
 
 
@@ -147,6 +164,12 @@ void mg_routing_backend(const mg_snap_t *s, uint32_t i,
  * 1 with name and value, 0 at the end.
  */
 int mg_routing_header(mg_str_t *headers, mg_str_t *name, mg_str_t *value);
+
+/*
+ * The template for a request's path: the row of the longest prefix that path
+ * has, or {NULL, 0}.  rest: what follows the prefix.
+ */
+mg_str_t mg_routing_path(mg_str_t paths, mg_str_t path, mg_str_t *rest);
 
 int mg_routing_token(const mg_snap_t *s, const uint8_t sha256[32],
     mg_routing_token_t *t);

@@ -17,6 +17,7 @@
 #include "base/mg_hash.h"
 #include "base/mg_json.h"
 #include "base/mg_uri.h"
+#include "model/mg_path.h"
 #include "snapshot/mg_snap_routing_build.h"
 
 
@@ -42,6 +43,7 @@ mg_routing_builder_create(uint64_t generation)
     }
 
     b->generation = generation;
+    mg_resolve_round();
 
     mg_buf_init(&b->image, MG_SNAP_SIZE_MAX);
 
@@ -167,6 +169,13 @@ mg_routing_builder_provider(mg_routing_builder_t *b, const mg_provider_t *p,
     }
 
     copy->headers = mg_routing_headers(b, p->headers);
+    copy->paths = mg_path_lines(b->arena, p->paths);
+
+    if (mg_path_plain(p->probe)) {
+        copy->probe = mg_arena_dup(b->arena, p->probe);
+    }
+
+    copy->stream_usage = p->stream_usage;
     copy->connect_timeout_ms = mg_routing_timeout(p->connect_timeout_ms);
     copy->read_timeout_ms = mg_routing_timeout(p->read_timeout_ms);
 
@@ -310,7 +319,6 @@ mg_routing_builder_group(mg_routing_builder_t *b, const mg_group_t *g,
 
     *copy = *g;
     copy->description = mg_str_null;
-    copy->traffic_config = mg_str_null;
     copy->promotion_rules = mg_str_null;
     copy->test_metadata = mg_str_null;
 
@@ -318,6 +326,7 @@ mg_routing_builder_group(mg_routing_builder_t *b, const mg_group_t *g,
     mg_routing_dup(b, &copy->org_id);
     mg_routing_dup(b, &copy->name);
     mg_routing_dup(b, &copy->inference_table);
+    mg_routing_dup(b, &copy->traffic_config);
 
     for (i = 0; i < copy->n_members; i++) {
         mg_routing_dup(b, &copy->members[i].model_id);
@@ -329,7 +338,8 @@ mg_routing_builder_group(mg_routing_builder_t *b, const mg_group_t *g,
 
     if (copy->id.data == NULL || copy->org_id.data == NULL
         || copy->name.data == NULL
-        || (g->inference_table.data && !copy->inference_table.data))
+        || (g->inference_table.data && !copy->inference_table.data)
+        || (g->traffic_config.data && !copy->traffic_config.data))
     {
         return mg_error_set(e, MG_E_INTERNAL, NULL, "out of memory");
     }

@@ -28,6 +28,8 @@ typedef struct {
     mg_str_t                org_id;
     mg_str_t                model_id;
     mg_cost_prices_t        prices;
+    mg_str_t                list;        /* the same as text */
+    uint64_t                version;
 } mg_routing_price_t;
 
 
@@ -59,9 +61,12 @@ void *mg_routing_row_add(mg_routing_builder_t *b, mg_routing_rows_t *rows,
 /* Sorts the price lists and writes their section. */
 void mg_routing_prices_write(mg_routing_builder_t *b);
 
-/* Place of a model's list in the section, or MG_SR_NO_PRICES. */
+/*
+ * Place of a model's list in the section, or MG_SR_NO_PRICES; its version, 0
+ * if it states no price.
+ */
 uint32_t mg_routing_prices_find(const mg_routing_builder_t *b,
-    mg_str_t org_id, mg_str_t model_id);
+    mg_str_t org_id, mg_str_t model_id, uint64_t *version);
 
 
 #endif /* MG_SNAP_ROUTING_BUILD_H */

@@ -12,11 +12,13 @@
 
 #include <netinet/in.h>
 
+#include "model/mg_policy.h"
 #include "snapshot/mg_snap_routing_layout.h"
 
 
 static int mg_sr_check(const mg_snap_t *s, mg_error_t *e);
 static int mg_sr_groups_check(const mg_snap_t *s, mg_error_t *e);
+static int mg_sr_policy_ok(const mg_snap_t *s, const mg_sr_group_t *g);
 static int mg_sr_ranges_ok(const mg_split_range_t *r, uint32_t n,
     uint32_t n_variants);
 static int mg_sr_variants_check(const mg_snap_t *s, mg_error_t *e);
@@ -107,6 +109,7 @@ mg_sr_groups_check(const mg_snap_t *s, mg_error_t *e)
             || (g->status != MG_GROUP_ACTIVE && g->status != MG_GROUP_PAUSED)
             || g->strategy >= MG_STRATEGY_N
             || g->n_variants > MG_GROUP_MEMBERS_MAX
+            || !mg_sr_policy_ok(s, g)
             || !mg_snap_span_ok(g->first_variant, g->n_variants,
                                 mg_snap_section_n(s, MG_SR_VARIANTS)))
         {
@@ -123,6 +126,28 @@ mg_sr_groups_check(const mg_snap_t *s, mg_error_t *e)
     }
 
     return MG_OK;
+}
+
+
+/* Names to redact are read as strings that end with NUL. */
+
+static int
+mg_sr_policy_ok(const mg_snap_t *s, const mg_sr_group_t *g)
+{
+    mg_str_t  redact;
+
+    if (!mg_snap_ref_ok(g->redact, mg_snap_section_len(s, MG_SR_STRINGS))
+        || g->shadow_share > MG_POLICY_SHARE_ALL
+        || (g->bodies & ~(uint32_t) (MG_POLICY_REQUEST_BODY
+                                     |MG_POLICY_RESPONSE_BODY)) != 0
+        || g->body_max > MG_POLICY_BODY_MAX)
+    {
+        return 0;
+    }
+
+    redact = mg_snap_ref_str(s, MG_SR_STRINGS, g->redact);
+
+    return redact.len == 0 || redact.data[redact.len - 1] == '\0';
 }
 
 
@@ -205,6 +230,8 @@ mg_sr_backends_check(const mg_snap_t *s, mg_error_t *e)
             || !mg_snap_ref_ok(b->path, strings)
             || !mg_snap_ref_ok(b->key_sealed, strings)
             || !mg_snap_ref_ok(b->headers, strings)
+            || !mg_snap_ref_ok(b->paths, strings)
+            || !mg_snap_ref_ok(b->probe, strings)
             || !mg_sr_timeout_ok(b->connect_timeout_ms)
             || !mg_sr_timeout_ok(b->read_timeout_ms)
             || b->n_addrs > MG_BACKEND_ADDRS_MAX

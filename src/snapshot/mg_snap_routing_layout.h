@@ -17,6 +17,7 @@
 #define MG_SNAP_ROUTING_LAYOUT_H
 
 #include "snapshot/mg_snap_layout.h"
+#include "snapshot/mg_snap_resolve.h"
 #include "snapshot/mg_snap_routing.h"
 
 
@@ -64,6 +65,11 @@ typedef struct {
     uint32_t         n_variants;
     uint32_t         first_range;
     uint32_t         n_ranges;
+    mg_snap_ref_t    redact;         /* names, each ends with NUL */
+    uint32_t         shadow_share;
+    uint32_t         bodies;
+    uint32_t         body_max;
+    uint32_t         reserved;
 } mg_sr_group_t;
 
 
@@ -74,6 +80,7 @@ typedef struct {
     uint32_t         share;
     uint32_t         backend;        /* or MG_SR_NO_BACKEND */
     uint32_t         prices;         /* or MG_SR_NO_PRICES */
+    uint64_t         price_version;  /* 0: no price is stated */
 } mg_sr_variant_t;
 
 
@@ -90,6 +97,10 @@ typedef struct {
     mg_snap_ref_t    path;
     mg_snap_ref_t    key_sealed;
     mg_snap_ref_t    headers;
+    mg_snap_ref_t    paths;
+    mg_snap_ref_t    probe;
+    int32_t          stream_usage;   /* -1, 0, 1 */
+    uint32_t         reserved;       /* 0 */
     uint32_t         first_addr;
     uint32_t         n_addrs;
 } mg_sr_backend_t;
@@ -119,24 +130,6 @@ uint32_t mg_sr_token_find(const mg_snap_t *s, const uint8_t sha256[32]);
 
 /* Whether the price lists are such as mg_cost_count() may be given. */
 int mg_sr_prices_check(const mg_snap_t *s, mg_error_t *e);
-
-
-/* -- resolving (mg_snap_resolve.c); pool threads -- */
-
-typedef struct {
-    unsigned                 n;
-    struct sockaddr_storage  addrs[MG_BACKEND_ADDRS_MAX];
-    uint32_t                 lens[MG_BACKEND_ADDRS_MAX];
-} mg_resolved_t;
-
-/*
- * Addresses of a host, each once, the family that the resolver prefers
- * first, within it by their bytes.  literal: host is an IP address, nobody
- * is asked.  Blocks as long as the system's resolver.  MG_DECLINED: there
- * are none (out->n is 0).
- */
-int mg_resolve(mg_str_t host, uint16_t port, int literal,
-    mg_resolved_t *out);
 
 
 #endif /* MG_SNAP_ROUTING_LAYOUT_H */

@@ -8,8 +8,12 @@
  * Building: pool threads.  The check reads the image alone.
  */
 
+#include <endian.h>
 #include <stdlib.h>
 
+#include "base/mg_hash.h"
+#include "base/mg_jw.h"
+#include "model/mg_price_list.h"
 #include "snapshot/mg_snap_routing_build.h"
 
 
@@ -21,6 +25,7 @@ int
 mg_routing_builder_prices(mg_routing_builder_t *b, mg_str_t org_id,
     mg_str_t model_id, const mg_cost_prices_t *prices, mg_error_t *e)
 {
+    mg_buf_t             list;
     mg_routing_price_t  *row;
 
     row = mg_routing_row_add(b, &b->prices, sizeof(mg_routing_price_t), e);
@@ -28,11 +33,20 @@ mg_routing_builder_prices(mg_routing_builder_t *b, mg_str_t org_id,
         return MG_ERROR;
     }
 
+    mg_buf_init(&list, 0);
+    mg_price_list_write(&list, prices);
+
     row->org_id = mg_arena_dup(b->arena, org_id);
     row->model_id = mg_arena_dup(b->arena, model_id);
+    row->list = mg_arena_dup(b->arena, mg_buf_view(&list));
     row->prices = *prices;
+    row->version = mg_price_list_version(row->list);
 
-    if (row->org_id.data == NULL || row->model_id.data == NULL) {
+    mg_buf_free(&list);
+
+    if (row->org_id.data == NULL || row->model_id.data == NULL
+        || row->list.data == NULL)
+    {
         return mg_error_set(e, MG_E_INTERNAL, NULL, "out of memory");
     }
 
@@ -59,9 +73,44 @@ mg_routing_prices_write(mg_routing_builder_t *b)
 }
 
 
+int
+mg_routing_builder_versions(const mg_routing_builder_t *b, mg_buf_t *out)
+{
+    char                 version[17];
+    mg_jw_t              w;
+    uint32_t             i;
+    uint64_t             big;
+    mg_routing_price_t  *row;
+
+    mg_jw_init(&w, out);
+    mg_jw_array(&w, NULL);
+
+    for (i = 0; i < b->prices.n; i++) {
+        row = b->prices.rows[i];
+
+        if (row->version == 0) {
+            continue;
+        }
+
+        big = htobe64(row->version);
+        mg_hex((uint8_t *) &big, sizeof(uint64_t), version);
+
+        mg_jw_object(&w, NULL);
+        mg_jw_z(&w, "version", version);
+        mg_jw_str(&w, "org_id", row->org_id);
+        mg_jw_raw(&w, "prices", row->list);
+        mg_jw_end_object(&w);
+    }
+
+    mg_jw_end_array(&w);
+
+    return out->failed ? MG_ERROR : MG_OK;
+}
+
+
 uint32_t
 mg_routing_prices_find(const mg_routing_builder_t *b, mg_str_t org_id,
-    mg_str_t model_id)
+    mg_str_t model_id, uint64_t *version)
 {
     void                *key, **found;
     mg_routing_price_t   row;
@@ -74,7 +123,15 @@ mg_routing_prices_find(const mg_routing_builder_t *b, mg_str_t org_id,
                                   sizeof(void *), mg_routing_price_cmp)
                         : NULL;
 
-    return found ? (uint32_t) (found - b->prices.rows) : MG_SR_NO_PRICES;
+    *version = 0;
+
+    if (found == NULL) {
+        return MG_SR_NO_PRICES;
+    }
+
+    *version = ((const mg_routing_price_t *) *found)->version;
+
+    return (uint32_t) (found - b->prices.rows);
 }
 
 

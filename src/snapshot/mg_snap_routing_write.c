@@ -15,6 +15,7 @@
 #include "base/mg_hash.h"
 #include "base/mg_jw.h"
 #include "base/mg_time.h"
+#include "model/mg_policy.h"
 #include "snapshot/mg_snap_routing_build.h"
 
 
@@ -27,6 +28,8 @@ static int mg_routing_group_cmp(const void *one, const void *two);
 static int mg_routing_token_cmp(const void *one, const void *two);
 static void mg_routing_backends_write(mg_routing_builder_t *b);
 static int mg_routing_groups_write(mg_routing_builder_t *b, mg_error_t *e);
+static void mg_routing_policy_write(mg_routing_builder_t *b,
+    const mg_group_t *g, mg_sr_group_t *row);
 static void mg_routing_members_write(mg_routing_builder_t *b,
     const mg_group_t *g);
 static uint32_t mg_routing_backend_find(const mg_routing_builder_t *b,
@@ -208,6 +211,7 @@ mg_routing_backends_write(mg_routing_builder_t *b)
         row.identity = from->identity;
         row.connect_timeout_ms = from->provider.connect_timeout_ms;
         row.read_timeout_ms = from->provider.read_timeout_ms;
+        row.stream_usage = from->provider.stream_usage;
 
         row.id = mg_snap_ref_add(strings, from->provider.id);
         row.org_id = mg_snap_ref_add(strings, from->provider.org_id);
@@ -218,6 +222,8 @@ mg_routing_backends_write(mg_routing_builder_t *b)
         row.path = mg_snap_ref_add(strings, from->path);
         row.key_sealed = mg_snap_ref_add(strings, from->provider.key_sealed);
         row.headers = mg_snap_ref_add(strings, from->provider.headers);
+        row.paths = mg_snap_ref_add(strings, from->provider.paths);
+        row.probe = mg_snap_ref_add(strings, from->provider.probe);
 
         row.first_addr = (uint32_t) (s[MG_SR_ADDR_LENS].len
                                      / sizeof(uint32_t));
@@ -270,6 +276,8 @@ mg_routing_groups_write(mg_routing_builder_t *b, mg_error_t *e)
         row.status = g->status;
         row.strategy = g->strategy;
 
+        mg_routing_policy_write(b, g, &row);
+
         row.first_variant = (uint32_t) (s[MG_SR_VARIANTS].len
                                         / sizeof(mg_sr_variant_t));
         row.n_variants = g->n_members;
@@ -284,6 +292,43 @@ mg_routing_groups_write(mg_routing_builder_t *b, mg_error_t *e)
     }
 
     return MG_OK;
+}
+
+
+/*
+ * The policy of a row that was stored before its members were checked is
+ * the usual one: nothing that nobody asked for in these words is kept.
+ */
+
+static void
+mg_routing_policy_write(mg_routing_builder_t *b, const mg_group_t *g,
+    mg_sr_group_t *row)
+{
+    char         redact[MG_POLICY_REDACT_MAX * (MG_POLICY_REDACT_LEN + 1)];
+    size_t       len;
+    uint32_t     i;
+    mg_error_t   e;
+    mg_policy_t  p;
+
+    (void) mg_policy_parse(g->traffic_config, b->arena, &p, &e);
+
+    row->bodies = p.bodies;
+    row->body_max = p.body_max;
+
+    for (i = 0; i < g->n_members; i++) {
+        if (g->members[i].role == MG_MEMBER_SHADOW) {
+            row->shadow_share = p.shadow_share;
+        }
+    }
+
+    for (i = 0, len = 0; i < p.n_redact; i++) {
+        memcpy(redact + len, p.redact[i].data, p.redact[i].len);
+        len += p.redact[i].len;
+        redact[len++] = '\0';
+    }
+
+    row->redact = mg_snap_ref_add(&b->sections[MG_SR_STRINGS],
+                                  len ? mg_str_n(redact, len) : mg_str_null);
 }
 
 
@@ -316,7 +361,8 @@ mg_routing_members_write(mg_routing_builder_t *b, const mg_group_t *g)
         row.role = g->members[i].role;
         row.share = g->members[i].share;
         row.backend = mg_routing_backend_find(b, g->org_id, provider);
-        row.prices = mg_routing_prices_find(b, g->org_id, id);
+        row.prices = mg_routing_prices_find(b, g->org_id, id,
+                                            &row.price_version);
 
         mg_buf_add(&b->sections[MG_SR_VARIANTS], &row,
                    sizeof(mg_sr_variant_t));

@@ -130,13 +130,23 @@ void mg_pg_rows_free(mg_pg_rows_t *r);
 mg_str_t mg_pg_ident(mg_arena_t *a, const char *schema, mg_str_t name);
 
 
-/* -- COPY ... FROM STDIN -- */
+/* -- COPY ... FROM STDIN, and TO STDOUT -- */
 
 int mg_pg_copy_begin(mg_pg_t *c, const char *sql, mg_error_t *e);
 /* Rows as text made with the helpers below, or binary as of mg_pg_row.h. */
 int mg_pg_copy_data(mg_pg_t *c, mg_str_t data, mg_error_t *e);
 /* error_text NULL: finish; else abort. */
 int mg_pg_copy_end(mg_pg_t *c, const char *error_text, mg_error_t *e);
+
+/*
+ * COPY ... TO STDOUT.  sink gets what comes, in pieces of the server's
+ * choice; once it has returned MG_ERROR the rest is passed over, since the
+ * connection is still of use.  *rows: how many there were.
+ */
+typedef int (*mg_pg_sink_pt)(void *ctx, mg_str_t data, mg_error_t *e);
+
+int mg_pg_copy_out(mg_pg_t *c, const char *sql, mg_pg_sink_pt sink,
+    void *ctx, uint64_t *rows, mg_error_t *e);
 
 /* Columns of a row; first != 0 leaves out the tab; {NULL, 0} is \N. */
 void mg_pg_copy_str(mg_buf_t *b, int first, mg_str_t s);
@@ -153,6 +163,13 @@ typedef struct mg_pg_listener_s  mg_pg_listener_t;
 /* Connects (blocking), LISTENs on channel.  NULL and *e on failure. */
 mg_pg_listener_t *mg_pg_listener_open(const mg_pg_options_t *o,
     const char *channel, mg_error_t *e);
+
+/*
+ * LISTENs on another channel, too, whose notifications are not counted by
+ * mg_pg_listener_read(): it calls heard with their payloads.
+ */
+int mg_pg_listener_also(mg_pg_listener_t *l, const char *channel,
+    void (*heard)(void *ctx, mg_str_t payload), void *ctx, mg_error_t *e);
 
 /* The socket to poll; -1 if the connection is gone. */
 int mg_pg_listener_fd(const mg_pg_listener_t *l);

@@ -1,5 +1,5 @@
 /*
- * mg_pg_copy.c: COPY ... FROM STDIN, and the columns of its text format.
+ * mg_pg_copy.c: COPY in and out, and the columns of its text format.
  *
  * Rows are built in a mg_buf_t by the helpers here, a column a call, and
  * sent in pieces of any size; the caller ends each row with a line break.
@@ -10,6 +10,8 @@
 
 #include "store/mg_pg_local.h"
 
+#include <stdlib.h>
+
 #include "base/mg_hash.h"
 #include "model/mg_catalog.h"
 
@@ -18,6 +20,7 @@
 #define MG_PG_COPY_PIECE   (64 * 1024)
 
 
+static int mg_pg_copy_rest(mg_pg_t *c, uint64_t *rows, mg_error_t *e);
 static inline char *mg_pg_copy_room(mg_buf_t *b, size_t n);
 static inline size_t mg_pg_copy_plain(char *out, const char *in, size_t len);
 static void mg_pg_copy_null(mg_buf_t *b, int first);
@@ -66,10 +69,6 @@ mg_pg_copy_data(mg_pg_t *c, mg_str_t data, mg_error_t *e)
 int
 mg_pg_copy_end(mg_pg_t *c, const char *error_text, mg_error_t *e)
 {
-    int          rc;
-    PGresult    *res;
-    mg_error_t   lost;
-
     if (c->conn == NULL || c->dead) {
         c->copying = 0;
         return mg_error_set(e, MG_E_UNAVAILABLE, NULL,
@@ -89,6 +88,20 @@ mg_pg_copy_end(mg_pg_t *c, const char *error_text, mg_error_t *e)
     }
 
     c->copying = 0;
+
+    return mg_pg_copy_rest(c, NULL, e);
+}
+
+
+/* What the server says at the end; *rows may be NULL. */
+
+static int
+mg_pg_copy_rest(mg_pg_t *c, uint64_t *rows, mg_error_t *e)
+{
+    int          rc;
+    PGresult    *res;
+    mg_error_t   lost;
+
     rc = MG_OK;
 
     for ( ;; ) {
@@ -99,8 +112,11 @@ mg_pg_copy_end(mg_pg_t *c, const char *error_text, mg_error_t *e)
             break;
         }
 
-        if (PQresultStatus(res) != PGRES_COMMAND_OK && rc == MG_OK) {
-            rc = mg_pg_failed(c, res, e);
+        if (PQresultStatus(res) != PGRES_COMMAND_OK) {
+            rc = (rc == MG_OK) ? mg_pg_failed(c, res, e) : rc;
+
+        } else if (rows) {
+            *rows = strtoull(PQcmdTuples(res), NULL, 10);
         }
 
         PQclear(res);
@@ -115,6 +131,71 @@ mg_pg_copy_end(mg_pg_t *c, const char *error_text, mg_error_t *e)
     }
 
     return rc;
+}
+
+
+int
+mg_pg_copy_out(mg_pg_t *c, const char *sql, mg_pg_sink_pt sink, void *ctx,
+    uint64_t *rows, mg_error_t *e)
+{
+    int          n, rc;
+    char        *data;
+    int64_t      until;
+    PGresult    *res;
+    mg_error_t   why;
+
+    *rows = 0;
+    why.kind = MG_E_NONE;
+
+    if (mg_pg_ask(c, sql, e) != MG_OK) {
+        return MG_ERROR;
+    }
+
+    res = mg_pg_result(c, &why);
+
+    if (res == NULL) {
+        return mg_error_set(e, MG_E_UNAVAILABLE, NULL, "%s", why.message);
+    }
+
+    if (PQresultStatus(res) != PGRES_COPY_OUT) {
+        (void) mg_pg_failed(c, res, e);
+        PQclear(res);
+        (void) mg_pg_copy_rest(c, NULL, NULL);
+        return MG_ERROR;
+    }
+
+    PQclear(res);
+
+    rc = MG_OK;
+    until = mg_mono_us() + (int64_t) mg_pg_patience(c) * 1000;
+
+    for ( ;; ) {
+        n = PQgetCopyData(c->conn, &data, 1);
+
+        if (n > 0) {
+            rc = (rc == MG_OK) ? sink(ctx, mg_str_n(data, (size_t) n), e)
+                               : rc;
+            PQfreemem(data);
+            continue;
+        }
+
+        if (n < 0) {
+            break;
+        }
+
+        if (mg_pg_input(c, until, &why) != MG_OK) {
+
+            if (rc == MG_OK && e) {
+                *e = why;
+            }
+
+            return MG_ERROR;
+        }
+    }
+
+    n = mg_pg_copy_rest(c, rows, rc == MG_OK ? e : NULL);
+
+    return rc == MG_OK ? n : rc;
 }
 
 

@@ -346,18 +346,23 @@ mg_pg_result(mg_pg_t *c, mg_error_t *e)
     until = mg_mono_us() + (int64_t) mg_pg_patience(c) * 1000;
 
     while (PQisBusy(c->conn)) {
-
-        if (mg_pg_poll(c, POLLIN, until, e) != MG_OK) {
-            return NULL;
-        }
-
-        if (PQconsumeInput(c->conn) == 0) {
-            (void) mg_pg_gone(c, e);
+        if (mg_pg_input(c, until, e) != MG_OK) {
             return NULL;
         }
     }
 
     return PQgetResult(c->conn);
+}
+
+
+int
+mg_pg_input(mg_pg_t *c, int64_t until, mg_error_t *e)
+{
+    if (mg_pg_poll(c, POLLIN, until, e) != MG_OK) {
+        return MG_ERROR;
+    }
+
+    return PQconsumeInput(c->conn) ? MG_OK : mg_pg_gone(c, e);
 }
 
 

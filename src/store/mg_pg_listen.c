@@ -2,8 +2,9 @@
  * mg_pg_listen.c: the one connection that only listens.
  *
  * Its thread polls the socket itself, together with whatever wakes it up to
- * leave; here are only the steps.  A notification is a hint: who hears one
- * looks at the generations.
+ * leave; here are only the steps.  A notification of the first channel is a
+ * hint: who hears one looks at the generations.  Those of another one carry
+ * what there is to say.
  *
  * The listener's own thread.
  */
@@ -15,17 +16,21 @@
 
 
 struct mg_pg_listener_s {
-    PGconn  *conn;
+    PGconn       *conn;
+    const char   *also;        /* the other channel */
+    void        (*heard)(void *ctx, mg_str_t payload);
+    void         *ctx;
 };
+
+
+static int mg_pg_listener_listen(mg_pg_listener_t *l, const char *channel,
+    mg_error_t *e);
 
 
 mg_pg_listener_t *
 mg_pg_listener_open(const mg_pg_options_t *o, const char *channel,
     mg_error_t *e)
 {
-    char               sql[160], words[256];
-    char              *quoted;
-    PGresult          *res;
     mg_pg_listener_t  *l;
 
     l = calloc(1, sizeof(mg_pg_listener_t));
@@ -40,12 +45,39 @@ mg_pg_listener_open(const mg_pg_options_t *o, const char *channel,
         return NULL;
     }
 
-    quoted = PQescapeIdentifier(l->conn, channel, strlen(channel));
-    if (quoted == NULL) {
-        (void) mg_error_set(e, MG_E_INTERNAL, NULL,
-                            "\"%s\" is no name of a channel", channel);
+    if (mg_pg_listener_listen(l, channel, e) != MG_OK) {
         mg_pg_listener_close(l);
         return NULL;
+    }
+
+    return l;
+}
+
+
+int
+mg_pg_listener_also(mg_pg_listener_t *l, const char *channel,
+    void (*heard)(void *ctx, mg_str_t payload), void *ctx, mg_error_t *e)
+{
+    l->also = channel;
+    l->heard = heard;
+    l->ctx = ctx;
+
+    return mg_pg_listener_listen(l, channel, e);
+}
+
+
+static int
+mg_pg_listener_listen(mg_pg_listener_t *l, const char *channel,
+    mg_error_t *e)
+{
+    char       sql[160], words[256];
+    char      *quoted;
+    PGresult  *res;
+
+    quoted = PQescapeIdentifier(l->conn, channel, strlen(channel));
+    if (quoted == NULL) {
+        return mg_error_set(e, MG_E_INTERNAL, NULL,
+                            "\"%s\" is no name of a channel", channel);
     }
 
     (void) snprintf(sql, sizeof(sql), "listen %s", quoted);
@@ -58,16 +90,14 @@ mg_pg_listener_open(const mg_pg_options_t *o, const char *channel,
     if (PQresultStatus(res) != PGRES_COMMAND_OK) {
         mg_pg_words(PQerrorMessage(l->conn), words, sizeof(words));
         PQclear(res);
-        (void) mg_error_set(e, MG_E_UNAVAILABLE, NULL,
+        return mg_error_set(e, MG_E_UNAVAILABLE, NULL,
                             "cannot listen on channel \"%s\": %s", channel,
                             words);
-        mg_pg_listener_close(l);
-        return NULL;
     }
 
     PQclear(res);
 
-    return l;
+    return MG_OK;
 }
 
 
@@ -91,8 +121,15 @@ mg_pg_listener_read(mg_pg_listener_t *l)
     n = 0;
 
     while ((notify = PQnotifies(l->conn)) != NULL) {
+
+        if (l->also && strcmp(notify->relname, l->also) == 0) {
+            l->heard(l->ctx, mg_str_z(notify->extra));
+
+        } else {
+            n++;
+        }
+
         PQfreemem(notify);
-        n++;
     }
 
     return n;

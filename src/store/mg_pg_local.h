@@ -74,6 +74,12 @@ size_t mg_pg_time_text(int64_t us, char *out);
  */
 PGresult *mg_pg_result(mg_pg_t *c, mg_error_t *e);
 
+/*
+ * Waits until the server says something, at most until then (mg_mono_us()),
+ * and takes it in.  MG_ERROR when the connection is lost.
+ */
+int mg_pg_input(mg_pg_t *c, int64_t until, mg_error_t *e);
+
 /* Sends everything that is queued; MG_ERROR when the connection is lost. */
 int mg_pg_flush(mg_pg_t *c, mg_error_t *e);
 

@@ -28,6 +28,9 @@
 /* What a column of a fixed length takes at most: a UUID. */
 #define MG_PG_ROW_COLUMN     (4 + 16)
 
+/* The server's number of the type of an array's elements. */
+#define MG_PG_ROW_TEXT       25
+
 #define MG_PG_ROW_SIGNATURE  "PGCOPY\n\377\r\n\0" "\0\0\0\0\0\0\0\0"
 #define MG_PG_ROW_TRAILER    "\377\377"
 
@@ -72,6 +75,68 @@ mg_pg_row_str(char *p, mg_str_t s)
     memcpy(p + 4, s.data, s.len);
 
     return p + 4 + s.len;
+}
+
+
+/* jsonb, of a text that is known to be JSON; room for 5 + s.len bytes. */
+
+static inline char *
+mg_pg_row_json(char *p, mg_str_t s)
+{
+    uint32_t  n;
+
+    if (s.data == NULL) {
+        return mg_pg_row_null(p);
+    }
+
+    n = htonl((uint32_t) s.len + 1);
+    memcpy(p, &n, 4);
+    p[4] = 1;                          /* version of the format */
+    memcpy(p + 5, s.data, s.len);
+
+    return p + 5 + s.len;
+}
+
+
+/*
+ * text[] of those texts whose bits are set, the first's the lowest; none:
+ * NULL.  Room for 24 bytes, and 4 with each text.
+ */
+
+static inline char *
+mg_pg_row_texts(char *p, const mg_str_t *texts, unsigned n, uint64_t bits)
+{
+    char      *start;
+    uint32_t   head[6], len;
+    unsigned   i, count;
+
+    start = p;
+    p += sizeof(head);
+    count = 0;
+
+    for (i = 0; i < n; i++) {
+        if (bits >> i & 1) {
+            p = mg_pg_row_str(p, texts[i]);
+            count++;
+        }
+    }
+
+    if (count == 0) {
+        return mg_pg_row_null(start);
+    }
+
+    len = (uint32_t) (p - start) - 4;
+
+    head[0] = htonl(len);
+    head[1] = htonl(1);                /* dimension */
+    head[2] = 0;                       /* without a NULL */
+    head[3] = htonl(MG_PG_ROW_TEXT);
+    head[4] = htonl(count);
+    head[5] = htonl(1);                /* its first index */
+
+    memcpy(start, head, sizeof(head));
+
+    return p;
 }
 
 

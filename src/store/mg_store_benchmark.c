@@ -164,6 +164,11 @@ mg_store_benchmark_put(mg_pg_t *c, const mg_actor_t *who,
             }
         }
 
+        if (rc == MG_OK) {
+            rc = mg_score_infer(c, who->org_id, mg_str_null, b->model_id, 0,
+                                a, e);
+        }
+
         rc = mg_store_end(c, rc, e);
     }
 

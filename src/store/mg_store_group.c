@@ -33,6 +33,7 @@ static int mg_group_update(mg_pg_t *c, mg_arena_t *a, const mg_group_t *g,
     mg_error_t *e);
 static int mg_group_members_write(mg_pg_t *c, mg_arena_t *a,
     const mg_group_t *g, mg_error_t *e);
+static int mg_group_settle(mg_pg_t *c, mg_error_t *e);
 static int mg_group_members_json(const mg_group_t *g, mg_arena_t *a,
     mg_str_t *json);
 static int mg_group_members_known(mg_pg_t *c, const mg_pg_params_t *p,
@@ -264,6 +265,7 @@ mg_group_create(mg_pg_t *c, const mg_actor_t *who, mg_arena_t *a,
 
     if (mg_group_provision(c, a, g, e) != MG_OK
         || mg_group_members_write(c, a, g, e) != MG_OK
+        || mg_group_settle(c, e) != MG_OK
         || mg_group_load(c, mg_store_org(who->org_id), g->id, 0, a, g, e)
            != MG_OK
         || mg_group_image(c, g->id, a, &image, e) != MG_OK)
@@ -304,6 +306,7 @@ mg_group_change(mg_pg_t *c, const mg_actor_t *who, mg_str_t ref,
         || change(ctx, g, e) != MG_OK
         || mg_group_update(c, a, g, e) != MG_OK
         || mg_group_members_write(c, a, g, e) != MG_OK
+        || mg_group_settle(c, e) != MG_OK
         || mg_group_load(c, org, g->id, 0, a, g, e) != MG_OK
         || mg_group_image(c, g->id, a, &after, e) != MG_OK)
     {
@@ -450,6 +453,19 @@ mg_group_members_write(mg_pg_t *c, mg_arena_t *a, const mg_group_t *g,
                       "m.buckets) is distinct from (excluded.position, "
                       "excluded.role, excluded.traffic_percentage, "
                       "excluded.buckets)", &p, NULL, e);
+}
+
+
+/*
+ * Lets a schedule follow the change at once, not at commit, so that what is
+ * read afterwards tells of it.
+ */
+
+static int
+mg_group_settle(mg_pg_t *c, mg_error_t *e)
+{
+    return mg_pg_exec(c, "set constraints model.canary_settles, "
+                      "model.canary_member_settles immediate", NULL, NULL, e);
 }
 
 

@@ -41,7 +41,8 @@ mg_group_row(const mg_pg_rows_t *r, int row, mg_arena_t *a, void *out)
         { 6, &g->traffic_config },
         { 7, &g->promotion_rules },
         { 8, &g->test_metadata },
-        { 9, &g->inference_table }
+        { 9, &g->inference_table },
+        { 14, &g->canary }
     };
 
     memset(g, 0, sizeof(mg_group_t));

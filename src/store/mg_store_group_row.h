@@ -20,7 +20,8 @@
 #define MG_GROUP_SELECT                                                       \
     "select g.id, g.org_id, g.name, g.description, g.strategy, g.status, "    \
     "g.traffic_config, g.promotion_rules, g.test_metadata, "                  \
-    "g.inference_table, g.salt, g.version, g.created_at, g.updated_at "
+    "g.inference_table, g.salt, g.version, g.created_at, g.updated_at, "      \
+    "case when g.strategy = 'canary' then model.canary_progress(g.id) end "
 
 
 /* One row without its members; MG_ERROR when the arena is full. */
@@ -38,6 +39,13 @@ void mg_group_rows_members(mg_pg_rows_t *r, mg_arena_t *a, mg_group_t *g);
 
 /* The buckets of one variant as an int4multirange's text. */
 void mg_group_buckets_text(mg_buf_t *b, const mg_group_t *g, unsigned variant);
+
+/*
+ * Takes members that are unavailable out of the ranges of groups that ask for
+ * it (mg_store_eject.c); the rows stay as they are.
+ */
+int mg_store_groups_eject(mg_pg_t *c, mg_arena_t *a, mg_group_t *groups,
+    unsigned n, mg_error_t *e);
 
 
 #endif /* MG_STORE_GROUP_ROW_H */

@@ -8,8 +8,9 @@
  * ranks; so when a source stops stating something the next one shows
  * through.  What was set by hand is a source like any other, of rank 0, that
  * can also say "unknown".  A type that was guessed from a name counts only
- * where nobody states one.  Members of "details" are united, unless they were
- * set by hand.
+ * where nobody states one, and of guesses "chat" last: it is what is left
+ * when no pattern fits.  Members of "details" are united, unless they were set
+ * by hand.
  *
  * The statements are generated from the table of columns; a sync runs them
  * over thousands of models, a call by hand over one.
@@ -30,6 +31,7 @@ typedef struct {
     const char  *aggregate;     /* model.AGGREGATE(column) ... */
     const char  *better;        /* ... of rows such that, if there are any */
     const char  *inferred;      /* these rows have a guess */
+    const char  *likely;        /* of guesses rather these values of x */
     const char  *otherwise;     /* for a column that is never null */
 } mg_merge_rule_t;
 
@@ -44,12 +46,12 @@ static void mg_merge_params(mg_pg_params_t *p, mg_arena_t *a, mg_str_t org_id,
 
 static const mg_merge_rule_t  mg_merge_rules[] = {
     { "name", "first_known", "not x.name_inferred", "x.name_inferred",
-      MG_MERGE_MODEL_ID },
+      NULL, MG_MERGE_MODEL_ID },
     { "model_type", "first_known", "not x.type_inferred", "x.type_inferred",
-      "'other'" },
-    { "active", "first_known", NULL, NULL, "true" },
-    { "details", "united", "x.rank = 0", NULL, NULL },
-    { NULL, "first_known", NULL, NULL, NULL }
+      "x.model_type <> 'chat'", "'other'" },
+    { "active", "first_known", NULL, NULL, NULL, "true" },
+    { "details", "united", "x.rank = 0", NULL, NULL, NULL },
+    { NULL, "first_known", NULL, NULL, NULL, NULL }
 };
 
 
@@ -95,6 +97,11 @@ mg_merge_column(mg_buf_t *b, const mg_column_t *col)
     if (rule->better) {
         mg_buf_printf(b, "model.first_known(x.%s) filter (where %s), ", name,
                       rule->better);
+    }
+
+    if (rule->likely) {
+        mg_buf_printf(b, "model.first_known(x.%s) filter (where %s), ", name,
+                      rule->likely);
     }
 
     mg_buf_printf(b, "model.%s(x.%s)", rule->aggregate, name);
@@ -177,6 +184,17 @@ mg_merge_most(mg_buf_t *b)
     mg_buf_z(b, "(array_agg(x.source order by num_nonnulls(");
     mg_columns_names(b, mg_model_columns, "x.", MG_COLUMNS_MERGED);
     mg_buf_z(b, ") desc, x.rank, x.source))[1]");
+}
+
+
+void
+mg_merge_assign(mg_buf_t *b)
+{
+    mg_buf_z(b, "update model.models_metadata t set ");
+    mg_columns_each(b, mg_model_columns, ", ", "% = m.%", 0,
+                    MG_COLUMNS_MERGED);
+    mg_buf_z(b, ", provenance = m.provenance, sources = m.sources, "
+             "updated_at = now()");
 }
 
 
@@ -322,11 +340,8 @@ mg_merge_update(mg_pg_t *c, mg_str_t org_id, mg_str_t id, mg_arena_t *a,
     mg_merge_params(&p, a, org_id, id);
 
     mg_buf_init(&b, 0);
-    mg_buf_z(&b, "update model.models_metadata t set ");
-    mg_columns_each(&b, mg_model_columns, ", ", "% = m.%", 0,
-                    MG_COLUMNS_MERGED);
-    mg_buf_z(&b, ", provenance = m.provenance, sources = m.sources, "
-             "updated_at = now(), manual_fields = case "
+    mg_merge_assign(&b);
+    mg_buf_z(&b, ", manual_fields = case "
              "when t.source = 'manual' then t.manual_fields else "
              "coalesce((select array_agg(f order by f) "
              "from model.model_sources s, unnest(s.nulls || array[");

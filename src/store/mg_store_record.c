@@ -21,6 +21,10 @@
 
 #include <stdlib.h>
 
+#include "base/mg_hash.h"
+#include "model/mg_cost.h"
+#include "model/mg_policy.h"
+
 
 /* Bytes of rows that are gathered before they are sent. */
 #define MG_RECORD_ROWS       (64 * 1024)
@@ -35,12 +39,22 @@
     "response_bytes, input_tokens, input_uncached_tokens, "                   \
     "cache_read_tokens, cache_write_tokens, output_tokens, "                  \
     "reasoning_tokens, audio_input_tokens, audio_output_tokens, "             \
-    "usage_source, cost_nano_usd"
+    "usage_source, cost_nano_usd, kind, shadow_of, forced, dry_run, "         \
+    "trace_id, span_id, cache_write_5m_tokens, cache_write_1h_tokens, "       \
+    "tool_input_tokens, usage_marks, price_version, cost_unknown, "           \
+    "attempt_log, request_body, response_body"
 
-#define MG_RECORD_N_COLUMNS  43
+#define MG_RECORD_N_COLUMNS  58
 
-/* A row without the strings that a record brings. */
-#define MG_RECORD_ROW_SIZE   (2 + MG_RECORD_N_COLUMNS * MG_PG_ROW_COLUMN)
+/* A trace and the marks are longer than a column of a fixed length. */
+#define MG_RECORD_ROW_MORE   256
+
+/* A row without the strings and bodies that a record brings. */
+#define MG_RECORD_ROW_SIZE                                                    \
+    (2 + MG_RECORD_N_COLUMNS * MG_PG_ROW_COLUMN + MG_RECORD_ROW_MORE)
+
+#define MG_RECORD_TRACE      32           /* hex digits */
+#define MG_RECORD_TRACE_AT   3            /* "00-", then the trace */
 
 #define MG_RECORD_BATCH      "pg_temp.inference_batch"
 #define MG_RECORD_UNKNOWN    "inference_unassigned"
@@ -49,6 +63,7 @@
 typedef struct {
     mg_pg_t             *c;
     mg_arena_t          *arena;
+    mg_arena_t          *scratch;      /* of one row */
     mg_buf_t             rows;
     const mg_record_t  **sorted;
     unsigned             n;
@@ -66,8 +81,13 @@ static unsigned mg_records_run(const mg_records_t *s, unsigned first);
 static int mg_records_table(mg_records_t *s, mg_str_t name, mg_str_t *table,
     mg_error_t *e);
 static int mg_record_cmp(const void *one, const void *two);
-static void mg_record_row(mg_buf_t *b, const mg_record_t *r);
+static void mg_record_row(mg_records_t *s, const mg_record_t *r);
 static char *mg_record_row_rest(char *p, const mg_record_t *r);
+static char *mg_record_row_more(char *p, const mg_record_t *r);
+static char *mg_record_row_hex(char *p, const uint8_t *bytes);
+static char *mg_record_row_body(char *p, mg_str_t body, unsigned kept);
+static mg_str_t mg_record_trace(const mg_record_t *r);
+static mg_str_t mg_record_attempts(mg_records_t *s, const mg_record_t *r);
 static mg_str_t mg_record_name(const char *const *names, unsigned n,
     unsigned i);
 
@@ -78,6 +98,10 @@ static const char * const  mg_record_key_sources[] = {
 
 static const char * const  mg_record_usage_sources[] = {
     NULL, "provider", "partial"
+};
+
+static const char * const  mg_record_kinds[] = {
+    "inference", "shadow"
 };
 
 /* In the order of MG_RECORD_COLUMNS. */
@@ -111,10 +135,13 @@ mg_store_records(mg_pg_t *c, const mg_record_t *records, unsigned n,
     s.n = n;
     s.sorted = malloc(n * sizeof(mg_record_t *));
     s.arena = mg_arena_create(0);
+    s.scratch = mg_arena_create(0);
     mg_buf_init(&s.rows, 0);
-    (void) mg_buf_reserve(&s.rows, MG_RECORD_ROWS + MG_RECORD_SIZE_MAX);
+    (void) mg_buf_reserve(&s.rows, MG_RECORD_ROWS + MG_RECORD_ROWS / 4);
 
-    if (s.sorted == NULL || s.arena == NULL || s.rows.failed) {
+    if (s.sorted == NULL || s.arena == NULL || s.scratch == NULL
+        || s.rows.failed)
+    {
         rc = mg_store_memory(&why);
 
     } else {
@@ -143,6 +170,7 @@ mg_store_records(mg_pg_t *c, const mg_record_t *records, unsigned n,
     }
 
     mg_buf_free(&s.rows);
+    mg_arena_destroy(s.scratch);
     mg_arena_destroy(s.arena);
     free(s.sorted);
 
@@ -300,7 +328,7 @@ mg_records_copy(mg_records_t *s, mg_str_t target, unsigned first,
                sizeof(MG_PG_ROW_SIGNATURE) - 1);
 
     for (i = first; i < end; i++) {
-        mg_record_row(&s->rows, s->sorted[i]);
+        mg_record_row(s, s->sorted[i]);
 
         if (i + 1 == end) {
             mg_buf_add(&s->rows, MG_PG_ROW_TRAILER,
@@ -371,14 +399,16 @@ mg_record_cmp(const void *one, const void *two)
 
 
 static void
-mg_record_row(mg_buf_t *b, const mg_record_t *r)
+mg_record_row(mg_records_t *s, const mg_record_t *r)
 {
     char      *p;
     size_t     size;
-    mg_str_t   s;
+    mg_buf_t  *b;
+    mg_str_t   str;
     unsigned   i;
 
-    size = MG_RECORD_ROW_SIZE;
+    b = &s->rows;
+    size = MG_RECORD_ROW_SIZE + r->request_body.len + r->response_body.len;
 
     for (i = 0; i < MG_RS_N; i++) {
         size += r->str[i].len;
@@ -402,17 +432,23 @@ mg_record_row(mg_buf_t *b, const mg_record_t *r)
          i < sizeof(mg_record_strings) / sizeof(mg_record_strings[0]);
          i++)
     {
-        s = r->str[mg_record_strings[i]];
-        p = mg_pg_row_str(p, s.len ? s : mg_str_null);
+        str = r->str[mg_record_strings[i]];
+        p = mg_pg_row_str(p, str.len ? str : mg_str_null);
     }
 
     p = mg_record_row_rest(p, r);
+    p = mg_record_row_more(p, r);
+    p = mg_pg_row_json(p, mg_record_attempts(s, r));
+    p = mg_record_row_body(p, r->request_body,
+                           r->bodies & MG_POLICY_REQUEST_BODY);
+    p = mg_record_row_body(p, r->response_body,
+                           r->bodies & MG_POLICY_RESPONSE_BODY);
 
     b->len = (size_t) (p - b->data);
 }
 
 
-/* What is of a fixed length, from "bucket" on. */
+/* What is of a fixed length, from "bucket" to the cost. */
 
 static char *
 mg_record_row_rest(char *p, const mg_record_t *r)
@@ -452,6 +488,139 @@ mg_record_row_rest(char *p, const mg_record_t *r)
                                         r->usage_source));
 
     return mg_record_int8(p, r->cost_nano);
+}
+
+
+/* From "kind" to "cost_unknown". */
+
+static char *
+mg_record_row_more(char *p, const mg_record_t *r)
+{
+    int                known;
+    mg_str_t           reason;
+    uint64_t           version;
+    const mg_usage_t  *u;
+
+    u = &r->usage;
+    version = htobe64(r->price_version);
+    known = r->cost_nano >= 0 || r->cost_reason == MG_COST_KNOWN
+            || r->cost_reason >= MG_COST_REASONS;
+    reason = known ? mg_str_null : mg_cost_reason_names[r->cost_reason];
+
+    p = mg_pg_row_str(p, mg_record_name(mg_record_kinds, 2, r->kind));
+    p = mg_pg_row_uuid(p, &r->shadow_of);
+    p = mg_pg_row_bool(p, r->flags & MG_RECORD_FORCED);
+    p = mg_pg_row_bool(p, r->flags & MG_RECORD_DRY_RUN);
+    p = mg_pg_row_str(p, mg_record_trace(r));
+    p = mg_record_row_hex(p, r->span_id);
+    p = mg_record_int8(p, u->cache_write_5m);
+    p = mg_record_int8(p, u->cache_write_1h);
+    p = mg_record_int8(p, u->tool_input);
+    p = mg_pg_row_texts(p, mg_usage_mark_names, MG_USAGE_MARKS, u->marks);
+    p = mg_record_row_hex(p, (uint8_t *) &version);
+
+    return mg_pg_row_str(p, reason);
+}
+
+
+/* Eight bytes as 16 digits; all zero: NULL. */
+
+static char *
+mg_record_row_hex(char *p, const uint8_t *bytes)
+{
+    char      hex[2 * sizeof(uint64_t) + 1];
+    uint64_t  n;
+
+    memcpy(&n, bytes, sizeof(uint64_t));
+
+    if (n == 0) {
+        return mg_pg_row_null(p);
+    }
+
+    mg_hex(bytes, sizeof(uint64_t), hex);
+
+    return mg_pg_row_str(p, mg_str_n(hex, sizeof(hex) - 1));
+}
+
+
+static char *
+mg_record_row_body(char *p, mg_str_t body, unsigned kept)
+{
+    uint32_t  n;
+
+    if (!kept) {
+        return mg_pg_row_null(p);
+    }
+
+    n = htonl((uint32_t) body.len);
+    memcpy(p, &n, 4);
+    mg_record_text(p + 4, body);
+
+    return p + 4 + body.len;
+}
+
+
+/* Of "00-<trace>-<span>-01"; absent, if it is not such. */
+
+static mg_str_t
+mg_record_trace(const mg_record_t *r)
+{
+    mg_str_t  s;
+    uint8_t   bytes[MG_RECORD_TRACE / 2];
+
+    s = r->str[MG_RS_TRACEPARENT];
+
+    if (s.len <= MG_RECORD_TRACE_AT + MG_RECORD_TRACE
+        || s.data[MG_RECORD_TRACE_AT - 1] != '-'
+        || s.data[MG_RECORD_TRACE_AT + MG_RECORD_TRACE] != '-')
+    {
+        return mg_str_null;
+    }
+
+    s = mg_str_n(s.data + MG_RECORD_TRACE_AT, MG_RECORD_TRACE);
+
+    return mg_unhex(s, bytes, sizeof(bytes)) == MG_OK ? s : mg_str_null;
+}
+
+
+/* What jsonb would refuse must not refuse the batch; absent instead. */
+
+static mg_str_t
+mg_record_attempts(mg_records_t *s, const mg_record_t *r)
+{
+    size_t            i;
+    mg_str_t          text;
+    mg_error_t        why;
+    const mg_json_t  *json;
+
+    text = r->str[MG_RS_ATTEMPTS];
+
+    if (text.len == 0) {
+        return mg_str_null;
+    }
+
+    /* a NUL, or half of a surrogate pair */
+
+    for (i = 0; i + 5 < text.len; i++) {
+
+        if (text.data[i] != '\\') {
+            continue;
+        }
+
+        i++;
+
+        if (text.data[i] == 'u'
+            && (text.data[i + 1] == 'd' || text.data[i + 1] == 'D'
+                || memcmp(text.data + i + 1, "0000", 4) == 0))
+        {
+            return mg_str_null;
+        }
+    }
+
+    mg_arena_reset(s->scratch);
+    json = mg_json_parse(s->scratch, text, NULL, &why);
+
+    return json && json->type == MG_JSON_ARRAY ? text : mg_str_null;
 }
 
 

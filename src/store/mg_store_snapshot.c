@@ -477,7 +477,13 @@ mg_snapshot_groups(mg_pg_t *c, mg_arena_t *a, mg_routing_rows_t *rows,
         return mg_store_memory(e);
     }
 
-    return mg_group_read_members(c, a, rows->groups, rows->n_groups, e);
+    if (mg_group_read_members(c, a, rows->groups, rows->n_groups, e)
+        != MG_OK)
+    {
+        return MG_ERROR;
+    }
+
+    return mg_store_groups_eject(c, a, rows->groups, rows->n_groups, e);
 }
 
 

@@ -13,7 +13,8 @@
  * A model that the list has no longer is marked inactive if its source is an
  * authority on what exists, and what a source without authority no longer
  * says is forgotten; but never more at once than a share of the models of a
- * provider: those removals are held, counted, and done when forced.
+ * provider (a few are no share): those removals are held, counted, and done
+ * when forced.
  *
  * Pool threads; blocks.
  */
@@ -26,6 +27,9 @@
 
 
 #define MG_SYNC_COLUMNS_MAX   64
+
+/* Fewer removals of a provider are believed, unless they are all of it. */
+#define MG_SYNC_HELD_MIN      3
 
 
 /* What was merged. */
@@ -156,7 +160,11 @@ mg_sync_apply(mg_store_sync_t *s, int complete, int64_t started_at,
                         != MG_OK)
         || (complete && mg_sync_providers_gone(s, &gone, e) != MG_OK)
         || mg_sync_known(s, &known, e) != MG_OK
-        || mg_sync_results(s, complete, &results, e) != MG_OK)
+        || mg_sync_results(s, complete, &results, e) != MG_OK
+        || (s->scope.provider.len == 0
+            && mg_score_infer(s->c, mg_str_null, mg_str_null, mg_str_null, 0,
+                              s->arena, e)
+               != MG_OK))
     {
         return MG_ERROR;
     }
@@ -394,8 +402,8 @@ mg_sync_gone(mg_store_sync_t *s, int64_t *held, mg_error_t *e)
                   "group by g.provider_id) delete from pg_temp.sync_gone x "
                   "using n, g where n.provider_id = g.provider_id "
                   "and x.provider_id = g.provider_id "
-                  "and g.n * 100 > n.n * %u", listed,
-                  mg_sync_shrink(&s->scope));
+                  "and g.n * 100 > n.n * %u and (g.n >= %d or g.n = n.n)",
+                  listed, mg_sync_shrink(&s->scope), MG_SYNC_HELD_MIN);
 
     return mg_sync_run(s, &b, MG_SYNC_WITH_BOTH, held, e);
 }
@@ -502,11 +510,8 @@ mg_sync_merge_write(mg_store_sync_t *s, mg_sync_merged_t *m, mg_error_t *e)
     }
 
     mg_buf_init(&b, 0);
-    mg_buf_z(&b, "update model.models_metadata t set ");
-    mg_columns_each(&b, mg_model_columns, ", ", "% = m.%", 0,
-                    MG_COLUMNS_MERGED);
-    mg_buf_z(&b, ", provenance = m.provenance, sources = m.sources, "
-             "updated_at = now(), refreshed_at = now() "
+    mg_merge_assign(&b);
+    mg_buf_z(&b, ", refreshed_at = now() "
              "from pg_temp.sync_merged m where not m.fresh "
              "and t.id = m.id and t.org_id = m.org_id");
 

@@ -138,6 +138,9 @@ int mg_sync_results(mg_store_sync_t *s, int complete, int64_t *changed,
  */
 void mg_merge_select(mg_buf_t *b, const char *where);
 
+/* Appends an update of rows t by such rows m, without "from" and "where". */
+void mg_merge_assign(mg_buf_t *b);
+
 /*
  * A model that no source has spoken of, though it is there (it was written
  * by somebody else's SQL), is taken for what its source says.  id {NULL, 0}:
@@ -164,6 +167,17 @@ int mg_merge_insert(mg_pg_t *c, mg_str_t org_id, mg_str_t id,
     const char *source, mg_arena_t *a, int64_t *n, mg_error_t *e);
 int mg_merge_update(mg_pg_t *c, mg_str_t org_id, mg_str_t id, mg_arena_t *a,
     int64_t *n, mg_error_t *e);
+
+
+/* -- mg_store_score.c -- */
+
+/*
+ * Within a transaction: computes what "inferred" says of the scores and
+ * merges the models of which it is another.  provider, model {NULL, 0}: of
+ * all; validated: reliability, too, which else stays.
+ */
+int mg_score_infer(mg_pg_t *c, mg_str_t org_id, mg_str_t provider,
+    mg_str_t model, int validated, mg_arena_t *a, mg_error_t *e);
 
 
 /* -- mg_store_history.c -- */

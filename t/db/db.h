@@ -22,7 +22,8 @@ static mg_pg_pool_t  *db_pool;
 static mg_pg_t       *db;
 static mg_arena_t    *db_arena;
 static mg_error_t     db_error;
-static mg_actor_t     db_actor = { mg_str(MG_ORG_DEFAULT), { NULL, 0 } };
+static mg_actor_t     db_actor = { mg_str(MG_ORG_DEFAULT), { NULL, 0 },
+                                    NULL, { NULL, 0 } };
 
 
 /* the options of the pool, for a second one or a listener */

@@ -367,6 +367,64 @@ test_routing(void)
 }
 
 
+/* The challenger of "chat" has 10 percent; two nodes, one after the other. */
+
+static void
+test_canary(void)
+{
+    mg_canary_t  c;
+    mg_group_t   g;
+
+    is_int(mg_store_canary_next(db, db_arena, &c, &db_error), MG_DECLINED,
+           "no schedule runs");
+
+    ok(db_run("update model.model_groups set strategy = 'canary', "
+              "traffic_config = '{\"canary\": {\"steps\": ["
+              "{\"percentage\": 20, \"minutes\": 5}, "
+              "{\"percentage\": 30}]}}' where name = 'chat'"), "a schedule");
+    is_int(mg_store_canary_next(db, db_arena, &c, &db_error), MG_OK,
+           "begins by itself");
+    is_int(c.in_ms, 0, "at once");
+    is_int(c.step, 0, "with nothing taken");
+    is_str(db_z(c.model_id), "demo/b", "it is the challenger's");
+
+    is_int(mg_store_canary_claim(db, c.group_id, db_arena, &c, &db_error),
+           MG_OK, "one node takes the step");
+    ok(mg_store_canary_save(db, c.group_id, 1, 1000, 300, db_arena,
+                            &db_error) == MG_OK, "for five minutes");
+    is_int(mg_store_canary_claim(db, c.group_id, db_arena, &c, &db_error),
+           MG_DECLINED, "the other one finds it taken");
+    is_int(mg_store_canary_next(db, db_arena, &c, &db_error), MG_OK,
+           "the next one");
+    ok(c.in_ms > 200000 && c.in_ms <= 300000, "is in %lld ms",
+       (long long) c.in_ms);
+    is_int(c.step, 1, "one step is taken");
+
+    ok(mg_store_canary_fail(db, c.group_id, mg_str("early"), 0, db_arena,
+                            &db_error) == MG_OK, "what is not due");
+    is_str(db_text("select state from model.model_group_canaries"),
+           "running", "does not fail");
+
+    db_run("update model.model_group_canaries set next_at = now()");
+    ok(mg_store_canary_fail(db, c.group_id, mg_str("a lock"), 30, db_arena,
+                            &db_error) == MG_OK, "put off");
+    is_int(mg_store_canary_next(db, db_arena, &c, &db_error), MG_OK, "still");
+    ok(c.in_ms > 10000 && c.in_ms <= 30000, "for half a minute");
+    ok(mg_store_group_get(db, mg_str_null, mg_str("chat"), db_arena, &g,
+                          &db_error) == MG_OK, "the group");
+    like(db_z(g.canary), "\"reason\" : \"a lock\"", "says why");
+
+    db_run("update model.model_group_canaries set next_at = now()");
+    ok(mg_store_canary_fail(db, c.group_id, mg_str("gone"), 0, db_arena,
+                            &db_error) == MG_OK, "given up");
+    is_int(mg_store_canary_next(db, db_arena, &c, &db_error), MG_DECLINED,
+           "it does not run");
+    is_str(db_text("select state || ' ' || reason "
+                   "from model.model_group_canaries"), "ended gone",
+           "and says why");
+}
+
+
 int
 main(void)
 {
@@ -381,6 +439,7 @@ main(void)
     test_events();
     test_tables();
     test_routing();
+    test_canary();
 
     return db_done();
 }

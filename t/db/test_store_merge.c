@@ -147,13 +147,8 @@ test_completes(void)
 
     s = begin(&prices);
     add(s, &m);
-    is_str(end(s, 1), "0 0 0 1 0 2", "all of it has shrunk: held");
-
-    s = mg_store_sync_begin(db, &(mg_sync_scope_t) {
-            .source = prices.source, .rank = prices.rank, .force = 1 },
-            &db_error);
-    add(s, &m);
-    is_str(end(s, 1), "0 1 0 1 0 0", "forced");
+    is_str(end(s, 1), "0 1 0 1 0 1",
+           "two of acme's go, the only one of another is held");
     is_str(column("coalesce(price_reasoning::text, 'none')"), "none",
            "what it says no longer is gone");
     is_str(column("active"), "t", "the model is not");

@@ -7,6 +7,8 @@
 
 #include "base/mg_crypt.h"
 #include "db.h"
+#include "model/mg_cost.h"
+#include "model/mg_policy.h"
 
 
 #define BATCH  4000
@@ -93,12 +95,109 @@ test_columns(void)
                   "model_requested is null",
                   db_z(group[0].inference_table)), 1, "unknown is null");
 
+    is_str(db_text("select concat_ws(' ', kind, forced, dry_run) from "
+                   "model.%s where num_nonnulls(shadow_of, attempt_log, "
+                   "trace_id, span_id, cache_write_5m_tokens, "
+                   "cache_write_1h_tokens, tool_input_tokens, usage_marks, "
+                   "price_version, cost_unknown, request_body, "
+                   "response_body, explanation) = 0",
+                   db_z(group[0].inference_table)), "inference f f",
+           "a client's, and nothing more is said");
+
     record(r, &group[0], mg_now_us());
     is_uint(store(1), 1, "a bare one");
     is_int(db_int("select count(*) from model.%s where bucket is null and "
                   "key_hash is null and key_source is null and usage_source "
                   "is null and cost_nano_usd is null and ttft_us is null",
                   db_z(group[0].inference_table)), 1, "is null all over");
+    (void) db_text("truncate model.%s", db_z(group[0].inference_table));
+}
+
+
+/* What a record may say besides. */
+
+static void
+test_more(void)
+{
+    char         *body;
+    unsigned      i;
+    mg_record_t  *r = &records[0];
+
+    static const char * const  bad[] = {
+        "[{\"a\":1},", "{}", "[\"\\u0000\"]", "[\"\\ud83d\"]", "null",
+        "[1] [2]"
+    };
+
+    record(r, &group[0], mg_now_us());
+    r->kind = MG_RECORD_SHADOW;
+    memset(r->shadow_of.b, 0x11, 16);
+    r->flags = MG_RECORD_FORCED|MG_RECORD_DRY_RUN;
+    memset(r->span_id, 0xab, 8);
+    r->usage.cache_write_5m = 5;
+    r->usage.cache_write_1h = 0;
+    r->usage.tool_input = 7;
+    r->usage.marks = MG_USAGE_FROM_TOTAL|MG_USAGE_AUDIO_CACHED;
+    r->price_version = 0x00ff;
+    r->cost_reason = MG_COST_NO_PRICE;
+    r->str[MG_RS_ATTEMPTS] = mg_str("[{\"status\":503,\"u\":\"\\u00e9\"}]");
+    r->str[MG_RS_TRACEPARENT] =
+        mg_str("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+    r->bodies = MG_POLICY_REQUEST_BODY|MG_POLICY_RESPONSE_BODY;
+    r->request_body = mg_str_n("{\"a\":\t1}\0\xff\n", 11);
+    r->response_body = mg_str("");
+
+    is_uint(store(1), 1, "one that says all");
+    is_str(db_text("select concat_ws(' ', kind, shadow_of, forced, dry_run, "
+                   "span_id, cache_write_5m_tokens, cache_write_1h_tokens, "
+                   "tool_input_tokens, usage_marks, price_version, "
+                   "cost_unknown) from model.%s",
+                   db_z(group[0].inference_table)),
+           "shadow 11111111-1111-1111-1111-111111111111 t t abababababababab "
+           "5 0 7 {output_from_total,audio_partly_cached} "
+           "00000000000000ff no_price",
+           "its columns");
+    is_str(db_text("select trace_id from model.%s",
+                   db_z(group[0].inference_table)),
+           "0af7651916cd43dd8448eb211c80319c", "the trace");
+    is_str(db_text("select attempt_log from model.%s",
+                   db_z(group[0].inference_table)),
+           "[{\"u\": \"\xc3\xa9\", \"status\": 503}]", "the attempts");
+    is_str(db_text("select request_body from model.%s",
+                   db_z(group[0].inference_table)), "{\"a\":\t1}??\n",
+           "a body, as text that a database takes");
+    is_str(db_text("select coalesce(response_body, 'absent') from model.%s",
+                   db_z(group[0].inference_table)), "", "an empty one");
+
+    for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        record(r, &group[0], mg_now_us());
+        r->str[MG_RS_ATTEMPTS] = mg_str_z(bad[i]);
+        r->str[MG_RS_TRACEPARENT] = mg_str_z(i % 2 ? "00-xyz" : "00-"
+            "0af7651916cd43dd8448eb211c80319-b7ad6b7169203331-01-----");
+        is_uint(store(1), 1, "attempts %s", bad[i]);
+    }
+
+    is_int(db_int("select count(*) from model.%s where attempt_log is null "
+                  "and trace_id is null", db_z(group[0].inference_table)),
+           sizeof(bad) / sizeof(bad[0]), "are left out");
+
+    /* bodies of more than what is sent at once */
+
+    body = malloc(MG_RECORD_BODY_MAX);
+    memset(body, 'x', MG_RECORD_BODY_MAX);
+
+    for (i = 1; i < 9; i++) {
+        record(&records[i], &group[0], mg_now_us());
+        records[i].bodies = MG_POLICY_REQUEST_BODY;
+        records[i].request_body = mg_str_n(body, MG_RECORD_BODY_MAX);
+    }
+
+    record(r, &group[0], mg_now_us());
+    is_uint(store(9), 9, "eight with long bodies, and one");
+    is_int(db_int("select count(*) from model.%s "
+                  "where length(request_body) = 65536",
+                  db_z(group[0].inference_table)), 8, "all of them");
+
+    free(body);
     (void) db_text("truncate model.%s", db_z(group[0].inference_table));
 }
 
@@ -239,6 +338,7 @@ main(void)
     }
 
     test_columns();
+    test_more();
     test_batch();
     test_partitions();
     test_unassigned();

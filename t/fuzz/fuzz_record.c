@@ -17,6 +17,15 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 
+static int
+outside(mg_str_t s, const uint8_t *data, size_t size)
+{
+    return s.len
+           && (s.data < (const char *) data
+               || s.data + s.len > (const char *) data + size);
+}
+
+
 /* No mutation gets past the checksum by itself: make the head right. */
 
 static void
@@ -32,7 +41,7 @@ repair(uint8_t *p, size_t size)
     len = size;
     sum = mg_sum64(p + HEAD, size - HEAD);
 
-    memcpy(p, "MGR3", 4);
+    memcpy(p, size & 2 ? "MGR3" : "MGR4", 4);
     memcpy(p + 4, &len, 4);
     memcpy(p + 8, &sum, 8);
 }
@@ -63,11 +72,15 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
 
     for (i = 0; i < MG_RS_N; i++) {
-        if (r.str[i].data < (char *) copy
-            || r.str[i].data + r.str[i].len > (char *) copy + used)
-        {
+        if (outside(r.str[i], copy, used)) {
             abort();
         }
+    }
+
+    if (outside(r.request_body, copy, used)
+        || outside(r.response_body, copy, used))
+    {
+        abort();
     }
 
     out = malloc(mg_record_size(&r));

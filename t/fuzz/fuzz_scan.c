@@ -5,8 +5,8 @@
  * its upstream reads.  yajl says whether the document is valid and what its
  * top-level members are; then each point in which the scanner is stricter is
  * applied to that, one by one, and the two verdicts must be the same, as must
- * value, offsets, stream and user.  The same must hold for each position at
- * which the document may be cut, and byte by byte.
+ * value, offsets, stream and sticky key.  The same must hold for each position
+ * at which the document may be cut, and byte by byte.
  */
 
 #include "base/mg_scan.h"
@@ -31,7 +31,9 @@ typedef struct {
 
     size_t         end;            /* offset behind the document */
     size_t         key_end;        /* offset behind the last top-level key */
-    char           key[8];         /* its decoded text, "" if longer */
+    char           key[20];        /* its decoded text, "" if longer */
+    int            metadata;       /* inside the object of that name */
+    int            user_id;        /* the last key in there was this */
     uint32_t       models;
     int            escaped;        /* a key "model" has escapes */
     int            is_string;      /* the last model is one */
@@ -40,9 +42,14 @@ typedef struct {
     size_t         raw_start;
     size_t         raw_end;
     int            stream;
-    char           user[MG_SCAN_USER_MAX];
-    size_t         user_len;
+    char           users[MG_SCAN_BY_N][MG_SCAN_USER_MAX];
+    size_t         user_lens[MG_SCAN_BY_N];
 } fuzz_truth_t;
+
+
+static const char * const  fuzz_users[MG_SCAN_BY_N] = {
+    "user", "metadata", "prompt_cache_key", "session_id"
+};
 
 
 static size_t
@@ -52,7 +59,19 @@ fuzz_offset(fuzz_truth_t *t)
 }
 
 
-/* A value begins (container) or is complete (scalar) at depth 1. */
+static void
+fuzz_user(fuzz_truth_t *t, unsigned i, const char *string, size_t len)
+{
+    t->user_lens[i] = 0;
+
+    if (string != NULL && len <= sizeof(t->users[i])) {
+        memcpy(t->users[i], string, len);
+        t->user_lens[i] = len;
+    }
+}
+
+
+/* A value begins (container) or is complete (scalar). */
 
 static void
 fuzz_value(fuzz_truth_t *t, const char *string, size_t len, int is_true)
@@ -64,20 +83,22 @@ fuzz_value(fuzz_truth_t *t, const char *string, size_t len, int is_true)
         return;
     }
 
+    if (t->depth == 2 && t->metadata && t->user_id) {
+        fuzz_user(t, MG_SCAN_BY_METADATA, string, len);
+    }
+
     if (t->depth != 1 || t->array || t->key[0] == '\0') {
         return;
     }
 
+    for (i = 0; i < MG_SCAN_BY_N; i++) {
+        if (strcmp(t->key, fuzz_users[i]) == 0) {
+            fuzz_user(t, i, i == MG_SCAN_BY_METADATA ? NULL : string, len);
+        }
+    }
+
     if (strcmp(t->key, "stream") == 0) {
         t->stream = is_true;
-
-    } else if (strcmp(t->key, "user") == 0) {
-        t->user_len = 0;
-
-        if (string != NULL && len <= sizeof(t->user)) {
-            memcpy(t->user, string, len);
-            t->user_len = len;
-        }
 
     } else if (strcmp(t->key, "model") == 0) {
         t->is_string = (string != NULL);
@@ -142,12 +163,16 @@ fuzz_key(void *ctx, const unsigned char *text, size_t len)
     fuzz_truth_t  *t;
 
     t = ctx;
+    p = (const char *) text;
+
+    if (t->depth == 2) {
+        t->user_id = (len == 7 && memcmp(p, "user_id", 7) == 0);
+    }
 
     if (t->depth != 1) {
         return 1;
     }
 
-    p = (const char *) text;
     t->key[0] = '\0';
     t->key_end = fuzz_offset(t);
 
@@ -176,6 +201,9 @@ fuzz_open(fuzz_truth_t *t, int array)
     if (t->depth == 0) {
         t->scalar = 0;
         t->array = array;
+
+    } else if (t->depth == 1) {
+        t->metadata = !array && strcmp(t->key, "metadata") == 0;
     }
 
     t->depth++;
@@ -400,16 +428,24 @@ fuzz_same(int rc, mg_scan_t *s, mg_error_t *e, int rc2, mg_scan_t *s2,
 static void
 fuzz_compare(fuzz_truth_t *t, mg_scan_t *s, int rc)
 {
+    unsigned  i;
+    mg_str_t  user;
+
     fuzz_check(s->has_model == (rc == MG_OK));
     fuzz_check(s->stream == t->stream);
 
     /* what yajl makes of half a surrogate pair is no text */
 
-    if (mg_utf8_ok(mg_str_n(t->user, t->user_len))
+    for (i = 0; i < MG_SCAN_BY_N - 1 && t->user_lens[i] == 0; i++) {
+        /* void */
+    }
+
+    user = mg_str_n(t->users[i], t->user_lens[i]);
+
+    if (mg_utf8_ok(user)
         && !fuzz_has(t->text, "\\uD") && !fuzz_has(t->text, "\\ud"))
     {
-        fuzz_check(mg_str_eq(mg_str_n(t->user, t->user_len),
-                             mg_str_n(s->user, s->user_len)));
+        fuzz_check(mg_str_eq(user, mg_str_n(s->user, s->user_len)));
     }
 
     if (rc == MG_OK) {

@@ -174,13 +174,40 @@ sub size {
 }
 
 
-sub colours {
-    my ($self, $scheme) = @_;
+sub colours { return $_[0]->prefers('color-scheme', $_[1]); }
+
+
+# what the visitor has asked for: prefers('reduced-motion', 'reduce')
+
+sub prefers {
+    my ($self, $what, $value) = @_;
 
     $self->session(POST => '/goog/cdp/execute', {
         cmd => 'Emulation.setEmulatedMedia', params => { features => [
-            { name => 'prefers-color-scheme', value => $scheme } ] },
+            { name => "prefers-$what", value => $value } ] },
     });
+    return $self;
+}
+
+
+# from now on no page can use these: "sockets" (WebSocket), "streams" (of text)
+
+sub without {
+    my ($self, @ways) = @_;
+
+    my %names = (sockets => 'WebSocket', streams => 'TextDecoderStream');
+    my $cdp = sub {
+        return $self->session(POST => '/goog/cdp/execute',
+                              { cmd => "Page.$_[0]", params => $_[1] });
+    };
+
+    $cdp->('removeScriptToEvaluateOnNewDocument',
+           { identifier => delete $self->{without} }) if $self->{without};
+
+    $self->{without} = $cdp->('addScriptToEvaluateOnNewDocument', {
+        source => join '', map { "window.$names{$_} = function () {"
+            . qq( throw new Error("there are no $_ here"); };) } @ways,
+    })->{identifier};
     return $self;
 }
 

@@ -75,6 +75,7 @@ END
 #   redis      0: none
 #   catalog    what model_catalog_source names; "bundled": the models.dev document
 #   workers    how many (1)
+#   zone       size of model_zone (64m)
 #   allow_private    model_allow_private (on: scripted upstreams are on loopback)
 #   main, http, server, servers    lines of configuration in those places;
 #              "server" replaces the locations, "more" is added to them
@@ -89,7 +90,7 @@ sub new {
     $count++;
 
     my $self = bless { workers => 1, database => 1, redis => 1, module => 1,
-                       allow_private => 'on',
+                       allow_private => 'on', zone => '64m',
                        more => '', main => '', http => '', servers => '',
                        %options, owner => $$, killed => {}, allowed => [],
                        pids => {} }, $class;
@@ -172,7 +173,7 @@ sub http_block {
             if $self->{catalog};
         $model .= <<END;
     model_state_path $self->{dir}/state;
-    model_zone model:64m;
+    model_zone model:$self->{zone};
     model_secret_key_file $self->{dir}/secret.key;
     model_allow_private $self->{allow_private};
 
@@ -501,6 +502,31 @@ sub api {
     $token //= $self->token('admin');
     return $self->fetch($method, $uri, { Authorization => "Bearer $token" },
                         $data);
+}
+
+
+# what a test needs to be there: the answer's JSON, or the end of all tests
+
+sub made {
+    my ($self, $path, $data) = @_;
+
+    my $r = $self->api(POST => "/api/v1/$path", $data);
+    Test::More::BAIL_OUT("$path: $r->{status} $r->{body}")
+        if $r->{status} > 201;
+    return $r->{json};
+}
+
+
+# a group with these members: [ model, role, percentage ]
+
+sub group {
+    my ($self, $name, $data, @members) = @_;
+
+    my $group = $self->made('model-groups', { name => $name, %$data });
+    $self->made("model-groups/$name/models",
+                [ map { { model_id => $_->[0], role => $_->[1],
+                          traffic_percentage => $_->[2] // 0 } } @members ]);
+    return $group;
 }
 
 

@@ -19,8 +19,8 @@ use IO::Socket::INET;
 use POSIX ();
 use Time::HiRes qw(sleep time);
 
-our @EXPORT_OK = qw(top alive as_nobody children free_port holders nobody
-                    slurp spew start_process wait_until);
+our @EXPORT_OK = qw(top alive as_nobody certificate children free_port holders
+                    nobody slurp spew start_process wait_until);
 
 # sanitizers are slow, and so are two busy cores: a deadline, never an assertion
 
@@ -51,6 +51,19 @@ sub spew {
     print $fh @data or die "$file: $!\n";
     close $fh or die "$file: $!\n";
     return $file;
+}
+
+
+# NAME.key and NAME.pem in the directory, signed by itself; $subject names its
+# servers, such as "DNS:localhost"
+
+sub certificate {
+    my ($dir, $name, $subject) = @_;
+
+    system("cd $dir && openssl req -x509 -newkey rsa:2048 -nodes -days 2"
+           . " -keyout $name.key -out $name.pem -subj /CN=$name"
+           . " -addext subjectAltName=$subject >/dev/null 2>&1") == 0
+        or die "openssl failed\n";
 }
 
 

@@ -3,7 +3,7 @@ package Upstream;
 # A server whose answers a test writes in Perl.
 #
 #     my $up = Upstream->new(sub {
-#         my ($req) = @_;      # { method, uri, headers, body, number }
+#         my ($req) = @_;      # { method, uri, headers, lines, body, number }
 #         return { json => { object => 'list', data => [] } };
 #     });
 #     ... $up->port, $up->url, $up->requests ... $up->stop
@@ -18,6 +18,9 @@ package Upstream;
 #     cut                closes after so many bytes of the body
 #     close              closes after the answer, and says so
 #     drop               closes without an answer
+#     reset              the same with RST; with chunks: behind the last of them
+#     raw                instead of an answer: [ 'bytes', \0.02, ... ] as they are,
+#                        then it closes
 #     hang               never answers
 #
 # A process for the server, and one for each connection, so that a delay holds up
@@ -32,6 +35,7 @@ use IO::Socket::INET;
 use IO::Socket::UNIX;
 use JSON::PP ();
 use POSIX ();
+use Socket qw(SOL_SOCKET SO_LINGER);
 use Time::HiRes qw(sleep time);
 
 use Host qw(alive free_port slurp wait_until);
@@ -232,7 +236,7 @@ sub read_request {
     }
 
     return { method => $method, uri => $uri, headers => \%headers,
-             body => $body };
+             lines => \@lines, body => $body };
 }
 
 
@@ -241,9 +245,14 @@ sub read_request {
 sub answer {
     my ($socket, $req, $a) = @_;
 
-    return 0 if $a->{drop};
+    # what closes with no time to linger is a reset
+    setsockopt $socket, SOL_SOCKET, SO_LINGER, pack('ii', 1, 0)
+        if $a->{reset};
+
+    return 0 if $a->{drop} || $a->{reset} && !$a->{chunks};
     sleep 3600 if $a->{hang};
     sleep $a->{delay} if $a->{delay};
+    return write_raw($socket, $a->{raw}) if $a->{raw};
 
     my @headers = @{ $a->{headers} || [] };
     my %has = map { lc $headers[2 * $_] => 1 } 0 .. @headers / 2 - 1;
@@ -293,8 +302,20 @@ sub answer {
         $left -= length $piece if defined $left;
     }
 
+    return 0 if $a->{reset};
     write_all($socket, "0\r\n\r\n") or return 0 if $framed;
     return !$a->{close};
+}
+
+
+sub write_raw {
+    my ($socket, $pieces) = @_;
+
+    for my $piece (@$pieces) {
+        ref $piece ? sleep $$piece : write_all($socket, $piece) || last;
+    }
+
+    return 0;
 }
 
 

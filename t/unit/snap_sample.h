@@ -181,6 +181,10 @@ sample_group(mg_group_t *g)
     g->status = MG_GROUP_ACTIVE;
     g->strategy = MG_STRATEGY_CANARY;
     g->inference_table = mg_str("inference_assistant");
+    g->traffic_config = mg_str("{\"shadow\": {\"percentage\": 12.5}, "
+                               "\"records\": {\"response_body\": true, "
+                               "\"max_bytes\": 99, \"redact\": [\"user\", "
+                               "\"e\"]}}");
     g->created_at = 1700000000123456LL;
     memset(g->salt, 7, sizeof(g->salt));
 
@@ -222,6 +226,9 @@ sample_routing(uint64_t generation)
     p.protocol = mg_str("openai");
     p.base_url = mg_str("https://[::1]:8443/v1/");
     p.key_sealed = mg_str("\1sealed");
+    p.paths = mg_str("{\"/v1/\": \"/a/{model}/{rest}\", \"bad\": "
+                     "\"/b\"}");
+    p.probe = mg_str("/health");
     p.headers = mg_str("{\"X-Team\":\"a: b\",\"Host\":\"evil\","
                        "\"X-Number\":7,\"X-Line\":\"1\\nX-Evil: 2\","
                        "\"X-Empty\":\"\"}");
@@ -257,6 +264,7 @@ sample_routing(uint64_t generation)
 
     g.org_id = mg_str(SAMPLE_ORG_2);
     g.status = MG_GROUP_PAUSED;
+    g.traffic_config = mg_str_null;
     g.n_members = 0;
     g.n_ranges = 0;
 

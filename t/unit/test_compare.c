@@ -19,7 +19,6 @@ static char *
 table(const char * const *texts, unsigned n)
 {
     char                *text;
-    size_t               len;
     mg_buf_t             b;
     unsigned             i;
     mg_error_t           e;
@@ -43,7 +42,8 @@ table(const char * const *texts, unsigned n)
     }
 
     mg_buf_char(&b, '\0');
-    text = mg_buf_detach(&b, &len);
+    text = strdup(b.data);
+    mg_buf_free(&b);
 
     return text;
 }

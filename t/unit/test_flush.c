@@ -112,7 +112,7 @@ database_away(void)
     mg_error_t  e;
     mg_ring_t  *r;
 
-    r = ring(1 << 20, 3000);
+    r = ring(2 << 20, 3000);
     is_int(r->dropped, 0, "3000 records fit");
     is_int(mg_flush_ring(&env, r, 3, &e), MG_OK, "flushed without database");
     is_int(mg_ring_used(r), 0, "the ring is empty");

@@ -24,7 +24,8 @@ static const case_t  groups[] = {
     { "{\"name\":\"team/chat:v1@eu\",\"description\":null}", NULL, NULL },
     { "{\"name\":\"a\",\"description\":\"two\\nlines\"}", NULL, NULL },
     { "{\"name\":\"a\",\"strategy\":\"canary\",\"status\":\"draft\","
-      "\"traffic_config\":{\"sticky\":[1,2,{\"x\":null}]}}", NULL, NULL },
+      "\"traffic_config\":{\"shadow\":{\"percentage\":7}},"
+      "\"promotion_rules\":{\"any\":[1,2,{\"x\":null}]}}", NULL, NULL },
 
     { "{}", "name", "name is missing" },
     { "[]", "", "not a JSON object" },
@@ -57,6 +58,11 @@ static const case_t  groups[] = {
       "must be a string" },
     { "{\"name\":\"a\",\"description\":\"\\u001b[2J\"}", "description",
       "control character 0x1b" },
+    { "{\"name\":\"a\",\"traffic_config\":{\"sticky\":1}}",
+      "traffic_config.sticky", "known are canary, shadow, records" },
+    { "{\"name\":\"a\",\"traffic_config\":{\"canary\":{\"steps\":["
+      "{\"percentage\":300}]}}}", "traffic_config.canary.percentage",
+      "\"300\" is not between 0 and 100" },
     { "{\"name\":\"a\",\"traffic_config\":[]}", "traffic_config",
       "must be a JSON object" },
     { "{\"name\":\"a\",\"promotion_rules\":{\"a\":\"x\\u0000\"}}",
@@ -210,12 +216,12 @@ test_values(void)
     a = mg_arena_create(0);
     memset(&g, 0, sizeof(g));
 
-    parse(a, "{\"name\":\"chat\",\"traffic_config\":{\"b\":[1,\"x\"]}}", 0, 0,
+    parse(a, "{\"name\":\"chat\",\"traffic_config\":{\"shadow\":{}}}", 0, 0,
           &g, &e);
     is_int(g.strategy, MG_STRATEGY_CHAMPION_CHALLENGER, "default strategy");
     is_int(g.status, MG_GROUP_ACTIVE, "a group is active at once");
-    is_mem(g.traffic_config.data, g.traffic_config.len, "{\"b\":[1,\"x\"]}",
-           13, "an object is kept as text");
+    is_mem(g.traffic_config.data, g.traffic_config.len,
+           "{\"shadow\":{}}", 13, "an object is kept as text");
 
     parse(a, "{\"status\":\"paused\"}", 1, 0, &g, &e);
     is_int(g.status, MG_GROUP_PAUSED, "a patch changes what it names");
@@ -232,6 +238,127 @@ test_values(void)
     is_int(g.members[2].share, 0, "a shadow has none");
     is_mem(g.members[1].model_id.data, g.members[1].model_id.len, "a/c/d:e",
            7, "an id may hold more slashes and colons");
+
+    mg_arena_destroy(a);
+}
+
+
+/* Champion a, n challengers, a shadow. */
+
+static void
+make(mg_group_t *g, mg_strategy_e strategy, unsigned n, const char *config)
+{
+    unsigned  i;
+
+    static const char  *models[] = { "x/a", "x/b", "x/c", "x/d" };
+
+    memset(g, 0, sizeof(mg_group_t));
+    g->strategy = strategy;
+    g->traffic_config = mg_str_z(config);
+
+    for (i = 0; i <= n; i++) {
+        g->members[i].model_id = mg_str_z(models[i]);
+        g->members[i].role = i ? MG_MEMBER_CHALLENGER : MG_MEMBER_CHAMPION;
+        g->members[i].share = i ? 1000 : 10000 - n * 1000;
+    }
+
+    g->members[i].model_id = mg_str("x/s");
+    g->members[i].role = MG_MEMBER_SHADOW;
+    g->n_members = i + 1;
+}
+
+
+static void
+test_strategies(void)
+{
+    unsigned    n, s;
+    mg_error_t  e;
+    mg_group_t  g;
+
+    /* challengers that a strategy takes, a bit each: 0, 1, 2 */
+
+    static const unsigned  takes[MG_STRATEGY_N] = {
+        [MG_STRATEGY_CHAMPION_CHALLENGER] = 7,
+        [MG_STRATEGY_AB_TEST] = 2,
+        [MG_STRATEGY_CANARY] = 7,
+        [MG_STRATEGY_SHADOW] = 1,
+        [MG_STRATEGY_WEIGHTED] = 7
+    };
+
+    for (s = 0; s < MG_STRATEGY_N; s++) {
+        for (n = 0; n < 3; n++) {
+            make(&g, (mg_strategy_e) s, n, NULL);
+            memset(&e, 0, sizeof(mg_error_t));
+
+            is_int(mg_group_check(&g, MG_E_CONFLICT, &e),
+                   (takes[s] & 1u << n) ? MG_OK : MG_ERROR,
+                   "%s with %u challengers", mg_strategy_names[s].data, n);
+
+            if (!(takes[s] & 1u << n)) {
+                is_int(e.kind, MG_E_CONFLICT, "the kind that was asked for");
+                is_str(e.param, "strategy", "names the member");
+                like(e.message, mg_strategy_names[s].data, "and the value");
+            }
+        }
+
+        memset(&g, 0, sizeof(mg_group_t));
+        g.strategy = (mg_strategy_e) s;
+        is_int(mg_group_check(&g, MG_E_CONFLICT, &e), MG_OK,
+               "%s without members", mg_strategy_names[s].data);
+    }
+}
+
+
+static void
+test_canary(void)
+{
+    unsigned     i;
+    mg_arena_t  *a;
+    mg_error_t   e;
+    mg_group_t   g;
+
+    static const struct {
+        mg_strategy_e   strategy;
+        unsigned        challengers;
+        const char     *config;
+        const char     *param;         /* NULL: it is taken */
+        const char     *message;
+    } cases[] = {
+        { MG_STRATEGY_CANARY, 1, NULL, NULL, NULL },
+        { MG_STRATEGY_CANARY, 1, "{\"canary\":{\"steps\":["
+          "{\"percentage\":100}]}}", NULL, NULL },
+        { MG_STRATEGY_CANARY, 2, "{\"canary\":{\"model_id\":\"x/c\","
+          "\"steps\":[{\"percentage\":90}]}}", NULL, NULL },
+        { MG_STRATEGY_CANARY, 2, "{\"canary\":{\"model_id\":\"x/c\","
+          "\"steps\":[{\"percentage\":90.01}]}}",
+          "traffic_config.canary.steps", "90.01 percent, but" },
+        { MG_STRATEGY_CANARY, 2, "{\"canary\":{\"steps\":["
+          "{\"percentage\":50}]}}", "traffic_config.canary.model_id",
+          "2 challengers; name one" },
+        { MG_STRATEGY_CANARY, 0, "{\"canary\":{\"steps\":["
+          "{\"percentage\":50}]}}", "traffic_config.canary.model_id",
+          "0 challengers; assign one" },
+        { MG_STRATEGY_CANARY, 1, "{\"canary\":{\"model_id\":\"x/a\","
+          "\"steps\":[{\"percentage\":50}]}}",
+          "traffic_config.canary.model_id", "\"x/a\" of the canary" },
+        { MG_STRATEGY_WEIGHTED, 2, "{\"canary\":{\"steps\":["
+          "{\"percentage\":100}]}}", NULL, NULL }
+    };
+
+    a = mg_arena_create(0);
+
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        make(&g, cases[i].strategy, cases[i].challengers, cases[i].config);
+        memset(&e, 0, sizeof(mg_error_t));
+
+        is_int(mg_group_check_canary(&g, a, &e),
+               cases[i].param ? MG_ERROR : MG_OK, "schedule %u", i);
+
+        if (cases[i].param) {
+            is_str(e.param, cases[i].param, "names the member");
+            like(e.message, cases[i].message, "and the reason");
+        }
+    }
 
     mg_arena_destroy(a);
 }
@@ -299,6 +426,8 @@ main(void)
     test_cases(groups, 0);
     test_cases(members, 1);
     test_values();
+    test_strategies();
+    test_canary();
     test_sizes();
     test_names();
 

@@ -181,6 +181,52 @@ test_refused(void)
 }
 
 
+/* What a schedule does, up and down again. */
+
+static void
+test_give(void)
+{
+    char        was;
+    uint32_t    b, share, wrong;
+    mg_error_t  e;
+    mg_group_t  g, before;
+
+    make(&g);
+
+    for (share = 1500; share <= 9500; share += 500) {
+        before = g;
+        ok(mg_group_give(&g, mg_str("x/b"), share, &e) == MG_OK, "%u",
+           share);
+
+        for (b = 0, wrong = 0; b < MG_SPLIT_BUCKETS; b++) {
+            was = owner(&before, b);
+            wrong += (was != owner(&g, b)
+                      && (was != 'a' || owner(&g, b) != 'b'));
+        }
+
+        is_int(wrong, 0, "who moves goes from the champion to it");
+        is_int(owned(&g, 'b'), share, "it has its share");
+        is_int(owned(&g, 'c'), 500, "nobody else is touched");
+    }
+
+    is_int(mg_group_champion(&g), 0, "the champion is who he was");
+    is_int(owned(&g, 'a'), 0, "with nobody left");
+
+    before = g;
+    ok(mg_group_give(&g, mg_str("x/b"), 9501, &e) == MG_ERROR,
+       "more than both have");
+    is_int(e.kind, MG_E_CONFLICT, "is a conflict");
+    like(e.message, "95 percent together", "says what there is");
+    ok(mg_group_give(&g, mg_str("x/a"), 1, &e) == MG_ERROR, "the champion");
+    ok(mg_group_give(&g, mg_str("x/d"), 1, &e) == MG_ERROR, "a fallback");
+    ok(mg_group_give(&g, mg_str("x/y"), 1, &e) == MG_ERROR, "a stranger");
+    is_int(moved(&before, &g), 0, "nothing has changed");
+
+    ok(mg_group_give(&g, mg_str("x/b"), 0, &e) == MG_OK, "all of it back");
+    is_int(owned(&g, 'a'), 9500, "the champion has it");
+}
+
+
 static void
 test_status(void)
 {
@@ -203,6 +249,7 @@ main(void)
     test_swap();
     test_share();
     test_refused();
+    test_give();
     test_status();
 
     return done_testing();

@@ -14,14 +14,17 @@
 static char *
 text(const char *label, const mg_histogram_t *h)
 {
-    size_t    len;
-    mg_buf_t  b;
+    char      *s;
+    mg_buf_t   b;
 
     mg_buf_init(&b, 0);
     mg_histogram_write(&b, "d_seconds", label, h);
     mg_buf_char(&b, '\0');
 
-    return mg_buf_detach(&b, &len);
+    s = strdup(b.data);
+    mg_buf_free(&b);
+
+    return s;
 }
 
 

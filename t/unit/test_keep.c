@@ -33,8 +33,34 @@ test_first_start(void)
     is_uint(state.database_up, 1, "the database is up");
     is_int(logged[MG_LOG_NOTICE], 1, "which is logged");
 
+    is_int(retain_asked, 0, "no day is too old");
+    is_int(price_writes, 1, "price lists were written down");
+
+    retain_due = 1;
+    is_int(step(), MG_OK, "a day is");
+    is_int(retain_asked, 0, "which is not looked for all the time");
+    keep.retain_us -= 3600 * (int64_t) 1000000;
+    is_int(step(), MG_OK, "an hour later");
+    is_int(retain_asked, 1, "a job is asked for, or there is one");
+    is_int(logged[MG_LOG_ERROR], 0, "which is no error");
+    is_int(retired, 0, "jobs are kept for ever if nothing else was said");
+    retain_due = 0;
+
+    env.jobs_history_days = 30;
+    keep.retain_us -= 3600 * (int64_t) 1000000;
+    is_int(step(), MG_OK, "two hours later");
+    is_int(retired, 1, "old jobs go");
+    env.jobs_history_days = 0;
+
     waiting = 0;
+    canary_ms = 400;
     is_int(step(), MG_OK, "another round");
+    ok(keep.again_ms > 0 && keep.again_ms <= 401, "a step of a canary is due "
+       "soon");
+    canary_ms = 4000;
+    is_int(step(), MG_OK, "and another");
+    is_int(keep.again_ms, 0, "it is far away");
+    canary_ms = -1;
     is_int(builds, 2, "nothing is built for nothing");
     is_int(keep.jobs_waiting, 0, "no job waits");
     is_int(logged[MG_LOG_NOTICE], 1, "nothing is logged for nothing");
@@ -42,6 +68,7 @@ test_first_start(void)
     generations.routing = 21;
     is_int(step(), MG_OK, "a promotion");
     is_int(builds, 3, "only routing is built");
+    is_int(price_writes, 1, "the same prices are not written again");
     is_uint(state.routing_serial, 2, "and announced");
     is_uint(state.catalog_serial, 1, "the catalog is not");
 

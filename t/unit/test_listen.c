@@ -19,8 +19,13 @@
 #include "tap.h"
 
 
+static mg_events_t   events;
+
+/* stays to the end of the process, and is no leak */
+static mg_listen_t  *left;
+
 static int  pipe_in, pipe_out;
-static int  opened, closed, called, refuse, hang, signals_open;
+static int  opened, closed, called, refuse, hang, signals_open, also;
 
 
 mg_pg_listener_t *
@@ -57,6 +62,20 @@ mg_pg_listener_open(const mg_pg_options_t *o, const char *channel,
     (void) __atomic_add_fetch(&opened, 1, __ATOMIC_SEQ_CST);
 
     return (mg_pg_listener_t *) &pipe_in;
+}
+
+
+int
+mg_pg_listener_also(mg_pg_listener_t *l, const char *channel,
+    void (*heard)(void *ctx, mg_str_t payload), void *ctx, mg_error_t *e)
+{
+    (void) l;
+    (void) e;
+
+    also = (strcmp(channel, "model_progress") == 0);
+    heard(ctx, mg_str("7 org acme\n{}"));
+
+    return MG_OK;
 }
 
 
@@ -126,6 +145,8 @@ main(void)
     mg_listen_t  *l;
 
     memset(&env, 0, sizeof(env));
+    env.events = &events;
+
     (void) signal(SIGPIPE, SIG_IGN);
 
     __atomic_store_n(&refuse, 1, __ATOMIC_SEQ_CST);
@@ -138,6 +159,8 @@ main(void)
     ok(until(&opened, 1), "it connects when the database is back");
     ok(until(&called, 1), "and calls, for what was lost");
     ok(!signals_open, "signals are blocked in its thread");
+    ok(also && mg_word_get(events.next) == 1, "events go into the ring");
+    ok(mg_word_get(events.gaps) == 1, "those before were missed");
 
     n = __atomic_load_n(&called, __ATOMIC_SEQ_CST);
     (void) !write(pipe_out, "x", 1);
@@ -162,6 +185,7 @@ main(void)
     __atomic_store_n(&hang, 1, __ATOMIC_SEQ_CST);
     n = __atomic_load_n(&called, __ATOMIC_SEQ_CST);
     l = mg_listen_start(&env, notify, &called, &e);
+    left = l;
     (void) poll(NULL, 0, 50);
     began = mg_mono_us();
     mg_listen_stop(l);

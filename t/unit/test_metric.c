@@ -61,7 +61,8 @@ metrics(void)
     mg_buf_init(&b, 0);
     mg_metrics_write(&b, slots, 3);
     mg_buf_char(&b, '\0');
-    text = mg_buf_detach(&b, &len);
+    text = b.data;
+    len = b.len;
 
     like(text, "\nnginx_model_records_total{outcome=\"stored\"} 321\n",
          "sum of all slots");
@@ -85,7 +86,7 @@ metrics(void)
 
     is_int(twice, 0, "one HELP and one TYPE for each name");
 
-    free(text);
+    mg_buf_free(&b);
     free(slots);
 }
 

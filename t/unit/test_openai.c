@@ -337,7 +337,9 @@ test_judge(void)
     judge(MG_TYPE_CHAT, 504, mg_str(""), MG_PROBE_TIMEOUT, "status 504");
     judge(MG_TYPE_CHAT, 500, mg_str("{\"message\":\"boom\"}"),
           MG_PROBE_BAD_ANSWER, "boom");
-    judge(MG_TYPE_CHAT, 302, mg_str(""), MG_PROBE_BAD_ANSWER, "status 302");
+    judge(MG_TYPE_CHAT, 302, mg_str(""), MG_PROBE_BAD_ANSWER,
+          "status 302, a redirect, which is not followed; set base_url to "
+          "where it leads");
     judge(MG_TYPE_CHAT, 405, mg_str(""), MG_PROBE_UNSUPPORTED,
           "status 405");
 }

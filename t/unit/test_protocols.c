@@ -248,6 +248,28 @@ test_gpustack(void)
 
 
 static void
+test_kserve(void)
+{
+    const mg_protocol_t  *p;
+
+    p = protocol("kserve_v2");
+    is_str(p->list_path, "/v2/repository/index", "the repository's index");
+    is_str(p->list_body, "{}", "is POSTed for");
+    ok(protocol("openai")->list_body == NULL, "which others are not");
+
+    given("kserve_v2", "[{\"name\":\"fraud\",\"version\":\"1\",\"state\":"
+          "\"READY\",\"reason\":\"\"},{\"name\":\"fraud\",\"version\":"
+          "\"2\"},{\"name\":\"bert-embed\",\"state\":\"UNAVAILABLE\","
+          "\"reason\":\"unloaded\"}]", 2);
+    is_int(l.skipped, 1, "a model stands once for each version");
+    is_str(listed_z(listed_get(&l, "fraud")->version), "1", "the first");
+    like(listed_get(&l, "bert-embed")->extra.data,
+         "\"state\":\"UNAVAILABLE\"", "the state is kept");
+    listed_free(&l);
+}
+
+
+static void
 test_openrouter(void)
 {
     const mg_model_t  *m;
@@ -481,7 +503,7 @@ test_refused(void)
         listed_free(&l);
     }
 
-    is_int(n, 12, "protocols");
+    is_int(n, 13, "protocols");
 }
 
 
@@ -575,7 +597,8 @@ probe(const char *name, const char *id, mg_model_type_e type,
 
     if (rc == MG_OK) {
         is_mem(p.data, p.len, path, strlen(path), "at %s", path);
-        is_mem(b.data, b.len, body, strlen(body), "with %s", body);
+        is_mem(b.len ? b.data : "", b.len, body, strlen(body), "with \"%s\"",
+               body);
     }
 
     mg_buf_free(&p);
@@ -622,6 +645,10 @@ test_probes(void)
           "{\"model\":\"m\"," PING ",\"max_tokens\":1}");
     probe("azure", "o3-mini", MG_TYPE_CHAT, "/chat/completions",
           "{\"model\":\"o3-mini\"," PING ",\"max_completion_tokens\":16}");
+
+    probe("kserve_v2", "fraud", MG_TYPE_OTHER, "/v2/models/fraud/ready", "");
+    probe("kserve_v2", "org/a b", MG_TYPE_IMAGE,
+          "/v2/models/org%2Fa%20b/ready", "");
 }
 
 
@@ -694,6 +721,22 @@ test_judges(void)
     judge("azure", MG_TYPE_CHAT, 404, "{\"error\":{\"code\":"
           "\"DeploymentNotFound\",\"message\":\"no deployment\"}}",
           MG_PROBE_NOT_FOUND);
+
+    judge("kserve_v2", MG_TYPE_OTHER, 200, "", MG_PROBE_OK);
+    judge("kserve_v2", MG_TYPE_CHAT, 200, "{\"name\":\"m\",\"ready\":true}",
+          MG_PROBE_OK);
+    judge("kserve_v2", MG_TYPE_OTHER, 200, "{\"ready\":false}",
+          MG_PROBE_OVERLOADED);
+    judge("kserve_v2", MG_TYPE_OTHER, 200, "{\"error\":\"no\"}",
+          MG_PROBE_BAD_ANSWER);
+    judge("kserve_v2", MG_TYPE_OTHER, 200, "<html>hello</html>",
+          MG_PROBE_BAD_ANSWER);
+    judge("kserve_v2", MG_TYPE_OTHER, 200, "[]", MG_PROBE_BAD_ANSWER);
+    judge("kserve_v2", MG_TYPE_OTHER, 400, "", MG_PROBE_NOT_FOUND);
+    judge("kserve_v2", MG_TYPE_OTHER, 404, "{\"error\":\"Model m not found\"}",
+          MG_PROBE_NOT_FOUND);
+    judge("kserve_v2", MG_TYPE_OTHER, 503, "{\"name\":\"m\",\"ready\":false}",
+          MG_PROBE_OVERLOADED);
 }
 
 
@@ -717,6 +760,7 @@ main(void)
     test_azure();
     test_ollama();
     test_gpustack();
+    test_kserve();
     test_openrouter();
     test_huggingface();
     test_likes();

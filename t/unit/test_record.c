@@ -1,12 +1,14 @@
 /*
  * What would break: a record changes between the log phase and the table,
- * a damaged one is believed, or bytes from a client make PostgreSQL refuse
- * a whole batch.
+ * a damaged one is believed, bytes from a client make PostgreSQL refuse a
+ * whole batch, or what was spooled before an upgrade is lost by it.
  */
 
 #include <stdlib.h>
 
 #include "base/mg_error.h"
+#include "base/mg_hash.h"
+#include "model/mg_policy.h"
 #include "model/mg_record.h"
 #include "tap.h"
 
@@ -45,7 +47,16 @@ fill(mg_record_t *r)
     r->response_bytes = INT64_MAX;
     r->usage.input = 10;
     r->usage.audio_out = 20;
+    r->usage.cache_write_5m = 30;
+    r->usage.cache_write_1h = 0;
+    r->usage.marks = MG_USAGE_FROM_TOTAL;
     r->cost_nano = 0;
+    r->kind = MG_RECORD_SHADOW;
+    r->flags = MG_RECORD_FORCED;
+    r->cost_reason = 3;
+    r->price_version = UINT64_MAX - 1;
+    memset(r->shadow_of.b, 6, 16);
+    memset(r->span_id, 7, 8);
 
     for (i = 0; i < MG_RS_N; i++) {
         snprintf(names[i], sizeof(names[i]), "string %u", i);
@@ -84,6 +95,14 @@ round_trip(void)
        && back.stream == 1 && back.truncated == 1 && back.status == 499
        && back.upstream_status == 200 && back.bucket == 9999
        && back.attempts == 3, "smaller figures");
+
+    ok(back.kind == MG_RECORD_SHADOW && back.flags == MG_RECORD_FORCED
+       && back.cost_reason == 3 && back.price_version == UINT64_MAX - 1
+       && back.bodies == 0, "what is said of its kind and cost");
+    is_mem(back.shadow_of.b, 16, r.shadow_of.b, 16, "what it is a copy of");
+    is_mem(back.span_id, 8, r.span_id, 8, "span");
+    ok(back.request_body.data == NULL && back.response_body.data == NULL,
+       "no bodies");
 
     for (i = 0, same = 0; i < MG_RS_N; i++) {
         same += mg_str_eq(back.str[i], r.str[i]);
@@ -125,10 +144,131 @@ long_strings(void)
     }
 
     size = mg_record_size(&r);
-    ok(size <= MG_RECORD_SIZE_MAX, "sixteen of them: %d bytes", (int) size);
+    ok(size <= MG_RECORD_SIZE_MAX, "all of them: %d bytes", (int) size);
 
     mg_record_encode(&r, room);
     is_int(mg_record_decode(room, size, &back, &used), MG_OK, "and decoded");
+    is_int(back.str[MG_RS_ATTEMPTS].len, 0, "half an array is left out");
+
+    r.str[MG_RS_ATTEMPTS].len = MG_RECORD_ATTEMPTS_MAX;
+    memset(text, '1', sizeof(text));
+    size = mg_record_size(&r);
+    mg_record_encode(&r, room);
+    is_int(mg_record_decode(room, size, &back, &used), MG_OK, "a whole one");
+    is_int(used, size, "of that size");
+    is_int(back.str[MG_RS_ATTEMPTS].len, MG_RECORD_ATTEMPTS_MAX, "is kept");
+}
+
+
+static void
+bodies(void)
+{
+    char         *text;
+    char          clean[64];
+    size_t        used, size;
+    mg_record_t   r, back;
+
+    text = malloc(2 * MG_RECORD_BODY_MAX);
+    memset(text, 'b', 2 * MG_RECORD_BODY_MAX);
+    memcpy(text + MG_RECORD_BODY_MAX - 2, "\xe2\x82\xac", 3);
+
+    fill(&r);
+    r.bodies = MG_POLICY_REQUEST_BODY|MG_POLICY_RESPONSE_BODY;
+    r.request_body = mg_str_n(text, 2 * MG_RECORD_BODY_MAX);
+    r.response_body = mg_str("a\0b\r\n\xff");
+    r.response_body.len = 6;
+
+    size = mg_record_size(&r);
+    ok(size <= MG_RECORD_SIZE_MAX, "both bodies: %d bytes", (int) size);
+    mg_record_encode(&r, room);
+    is_int(mg_record_decode(room, size, &back, &used), MG_OK, "decoded");
+    is_int(used, size, "as long as it was said to be");
+    is_int(back.request_body.len, MG_RECORD_BODY_MAX - 2,
+           "cut before the character that does not fit");
+    is_mem(back.response_body.data, back.response_body.len, "a\0b\r\n\xff", 6,
+           "the other one as it was");
+
+    r.bodies = MG_POLICY_RESPONSE_BODY;
+    r.response_body = mg_str_null;
+    size = mg_record_size(&r);
+    mg_record_encode(&r, room);
+    is_int(mg_record_decode(room, size, &back, &used), MG_OK,
+           "an empty one alone");
+    ok(back.request_body.data == NULL && back.response_body.data
+       && back.response_body.len == 0, "is empty, not absent");
+
+    mg_record_put(&r, room);
+    is_int(mg_record_get(room, size, &back), MG_OK, "in a ring");
+    ((char *) room)[size - 4]++;
+    is_int(mg_record_get(room, size, &back), MG_ERROR,
+           "a length beyond the end");
+
+    mg_record_text(clean, mg_str_n("{\"a\":\n\t\"\xe2\x82\xac \x01\xff\0"
+                                   " plain text \xf0\x9f\x98\x80\"}\xe2", 34));
+    is_mem(clean, 34, "{\"a\":\n\t\"\xe2\x82\xac ??? plain text "
+           "\xf0\x9f\x98\x80\"}?", 34, "as a database takes it");
+
+    free(text);
+}
+
+
+/* What the release before has left in a spool. */
+
+static void
+before(void)
+{
+    char         *p, *old;
+    size_t        size, used;
+    uint32_t      len;
+    uint64_t      sum;
+    unsigned      i, same;
+    mg_record_t   r, back;
+
+    enum { HEAD = 16, OLD = 232, NEW = 304, STRINGS = 16 };
+
+    fill(&r);
+    size = mg_record_size(&r);
+    mg_record_encode(&r, room);
+    p = (char *) room;
+
+    /* without the fields that came later and without the last string */
+
+    len = size - (NEW - OLD) - 2 - r.str[STRINGS].len;
+    old = malloc(len);
+    memcpy(old, p, OLD);
+    memcpy(old + OLD, p + NEW, len - OLD);
+    memcpy(old, "MGR3", 4);
+    memcpy(old + 4, &len, 4);
+    sum = mg_sum64(old + HEAD, len - HEAD);
+    memcpy(old + 8, &sum, 8);
+
+    is_int(mg_record_decode(old, len, &back, &used), MG_OK, "decoded");
+    is_int(used, len, "all of it");
+    is_mem(back.id.b, 16, r.id.b, 16, "id");
+    ok(back.status == 499 && back.usage.input == 10
+       && back.usage.audio_out == 20, "figures");
+
+    for (i = 0, same = 0; i < STRINGS; i++) {
+        same += mg_str_eq(back.str[i], r.str[i]);
+    }
+
+    is_int(same, STRINGS, "strings");
+    ok(back.kind == MG_RECORD_INFERENCE && back.flags == 0
+       && back.price_version == 0 && back.bodies == 0
+       && back.usage.cache_write_5m == MG_TOKENS_UNKNOWN
+       && back.usage.marks == 0 && back.str[MG_RS_ATTEMPTS].len == 0,
+       "what it does not say is unknown");
+
+    for (i = 0, same = 0; i < len; i++) {
+        same += (mg_record_decode(old, i, &back, &used) == MG_AGAIN);
+    }
+
+    is_int(same, len, "every shorter piece asks for more");
+
+    old[len - 1] ^= 1;
+    is_int(mg_record_decode(old, len, &back, &used), MG_ERROR, "damaged");
+
+    free(old);
 }
 
 
@@ -206,8 +346,10 @@ main(void)
 {
     round_trip();
     long_strings();
+    bodies();
     hostile_strings();
     damaged();
+    before();
 
     return done_testing();
 }

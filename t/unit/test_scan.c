@@ -61,7 +61,32 @@ test_good(void)
         { "{\"models\":\"x\",\"mode\":\"y\",\"Model\":1,\"model\\u0000\":2,"
           "\"model\":\"m\"}", "m", "m", "", 0 },
         { "{\"a-key-that-is-longer-than-sixteen\":\"model\",\"model\":\"m\","
-          "\"\":\"model\"}", "m", "m", "", 0 }
+          "\"\":\"model\"}", "m", "m", "", 0 },
+
+        /* the sticky key: which member is it, whatever their order */
+
+        { "{\"session_id\":\"s\",\"prompt_cache_key\":\"p\",\"metadata\":"
+          "{\"user_id\":\"i\"},\"user\":\"u\",\"model\":\"m\"}", "m", "m",
+          "u", 0 },
+        { "{\"session_id\":\"s\",\"prompt_cache_key\":\"p\",\"metadata\":"
+          "{\"a\":1,\"user_id\":\"i\\n\",\"b\":[]},\"model\":\"m\"}", "m",
+          "m", "i\n", 0 },
+        { "{\"session_id\":\"s\",\"prompt_cache_key\":\"p\",\"user\":\"\","
+          "\"model\":\"m\"}", "m", "m", "p", 0 },
+        { "{\"session_id\":\"s\",\"prompt_cache_key\":null,\"model\":\"m\"}",
+          "m", "m", "s", 0 },
+        { "{\"metadata\":{\"user_id\":\"a\"},\"metadata\":{},\"model\":\"m\"}",
+          "m", "m", "", 0 },
+
+        /* what stands elsewhere is somebody else's */
+
+        { "{\"metadata\":{\"model\":\"x\",\"user\":\"u\",\"session_id\":\"s\","
+          "\"stream\":true,\"a\":{\"user_id\":\"i\"}},\"model\":\"m\"}", "m",
+          "m", "", 0 },
+        { "{\"metadata\":[{\"user_id\":\"i\"}],\"b\":{\"user_id\":\"i\"},"
+          "\"user_id\":\"i\",\"model\":\"m\"}", "m", "m", "", 0 },
+        { "{\"metadata\":\"user_id\",\"a\":{\"user_id\":\"i\",\"model\":1},"
+          "\"model\":\"m\"}", "m", "m", "", 0 }
     };
 
     for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -178,8 +203,13 @@ test_limits(void)
 
     memset(text, 'u', sizeof(text));
     memcpy(text, "{\"model\":\"m\",\"user\":\"", 21);
-    memcpy(text + 21 + 257, "\"}", 2);
-    is_int(scan(&s, mg_str_n(text, 280), 100, &e), MG_OK, "a user too long");
+    memcpy(text + 21 + 512, "\"}", 2);
+    is_int(scan(&s, mg_str_n(text, 535), 100, &e), MG_OK, "512 bytes");
+    is_int(s.user_len, 512, "of a user");
+
+    text[21 + 512] = 'u';
+    memcpy(text + 21 + 513, "\"}", 2);
+    is_int(scan(&s, mg_str_n(text, 536), 100, &e), MG_OK, "a user too long");
     is_int(s.user_len, 0, "is none");
 
     for (depth = 127; depth <= 128; depth++) {
@@ -244,10 +274,75 @@ test_runs(void)
 }
 
 
+/* Where "include_usage" may be put: "at" is the byte behind the brace. */
+
+static void
+test_options(void)
+{
+    size_t      i, cut, bad;
+    mg_str_t    text;
+    mg_scan_t   s;
+    mg_error_t  e;
+
+    static const struct {
+        const char  *text;
+        uint64_t     at;
+        unsigned     null;
+        unsigned     some;
+        unsigned     asked;
+    } cases[] = {
+        { "{\"model\":\"m\"}", 0, 0, 0, 0 },
+        { "{\"model\":\"m\",\"stream_options\":{}}", 31, 0, 0, 0 },
+        { "{\"stream_options\" : { } ,\"model\":\"m\"}", 21, 0, 0, 0 },
+        { "{\"stream_options\":null,\"model\":\"m\"}", 18, 1, 0, 0 },
+        { "{\"stream_options\":{\"a\":{\"include_usage\":1}},\"model\":"
+          "\"m\"}", 19, 0, 1, 0 },
+        { "{\"stream_options\":{\"a-name-longer-than-sixteen\":1},\"model\":"
+          "\"m\"}", 19, 0, 1, 0 },
+        { "{\"stream_options\":{},\"include_usage\":true,\"metadata\":"
+          "{\"include_usage\":true},\"model\":\"m\"}", 19, 0, 0, 0 },
+        { "{\"metadata\":{\"stream_options\":{}},\"model\":\"m\"}", 0, 0, 0,
+          0 },
+        { "{\"stream_options\":{\"user_id\":\"i\"},\"model\":\"m\"}", 19, 0,
+          1, 0 },
+
+        { "{\"stream_options\":{\"include_usage\":true},\"model\":\"m\"}",
+          19, 0, 1, 1 },
+        { "{\"stream_options\":{\"a\":[],\"include\\u005fusage\":null},"
+          "\"model\":\"m\"}", 19, 0, 1, 1 },
+        { "{\"stream_options\":{},\"stream_options\":{},\"model\":\"m\"}",
+          39, 0, 0, 1 },
+        { "{\"stream_options\":[],\"model\":\"m\"}", 18, 0, 0, 1 },
+        { "{\"stream_options\":\"null\",\"model\":\"m\"}", 18, 0, 0, 1 },
+        { "{\"stream_options\":false,\"model\":\"m\"}", 18, 0, 0, 1 }
+    };
+
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        text = mg_str_z(cases[i].text);
+
+        for (bad = 0, cut = 0; cut <= text.len; cut++) {
+            bad += scan(&s, text, cut, &e) != MG_OK
+                   || s.options_at != cases[i].at
+                   || s.options_null != cases[i].null
+                   || s.options_some != cases[i].some
+                   || s.usage_asked != cases[i].asked
+                   || s.user_len != 0;
+        }
+
+        if (!is_int(bad, 0, "%s", cases[i].text)) {
+            diag("at %llu, null %u, some %u, asked %u",
+                 (unsigned long long) s.options_at, s.options_null,
+                 s.options_some, s.usage_asked);
+        }
+    }
+}
+
+
 int
 main(void)
 {
     test_good();
+    test_options();
     test_bad();
     test_limits();
     test_runs();

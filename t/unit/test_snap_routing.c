@@ -15,6 +15,8 @@
 
 #include "base/mg_json.h"
 #include "base/mg_time.h"
+#include "model/mg_policy.h"
+#include "model/mg_price_list.h"
 #include "snap_sample.h"
 #include "tap.h"
 
@@ -180,6 +182,7 @@ groups(const mg_snap_t *s)
 {
     char                  longest[300];
     uint8_t               org[16];
+    mg_buf_t              list;
     mg_uuid_t             id;
     mg_routing_group_t    g;
     mg_routing_variant_t  v;
@@ -198,6 +201,10 @@ groups(const mg_snap_t *s)
     is_int(g.strategy, MG_STRATEGY_CANARY, "strategy");
     is_int(g.n_variants, 3, "variants");
     is_int(g.n_ranges, 2, "ranges");
+    is_int(g.bodies, MG_POLICY_RESPONSE_BODY, "which bodies are kept");
+    is_int(g.body_max, 99, "how much of them");
+    is_mem(g.redact.data, g.redact.len, "user\0e", 7, "what not");
+    is_int(g.shadow_share, 0, "no shadow, no share of it");
     is_int(mg_split_variant(g.ranges, g.n_ranges, 999), 1, "challenger's");
     is_int(mg_split_variant(g.ranges, g.n_ranges, 1000), 0, "champion's");
 
@@ -209,12 +216,20 @@ groups(const mg_snap_t *s)
     ok(v.prices != NULL && v.prices->price[MG_PRICE_OUTPUT] == 7,
        "its prices");
 
+    mg_buf_init(&list, 0);
+    mg_price_list_write(&list, v.prices);
+    ok(v.price_version != 0
+       && v.price_version == mg_price_list_version(mg_buf_view(&list)),
+       "and what they are called");
+    mg_buf_free(&list);
+
     mg_routing_variant(s, &g, 1, &v);
     ok(mg_str_eq(v.model_id, mg_str("theirs/org/Large:2")), "model id");
     ok(mg_str_eq(v.upstream_model, mg_str("org/Large:2")),
        "what is behind the first slash");
     is_int(v.backend, 1, "theirs");
-    ok(v.prices == NULL, "nobody states prices of theirs");
+    ok(v.prices == NULL && v.price_version == 0,
+       "nobody states prices of theirs");
 
     mg_routing_variant(s, &g, 2, &v);
     ok(v.backend == UINT32_MAX, "nobody serves the third");
@@ -225,6 +240,8 @@ groups(const mg_snap_t *s)
            "the same name of another tenant");
     is_int(g.status, MG_GROUP_PAUSED, "is another group");
     is_int(g.n_variants, 0, "without members");
+    is_int(g.bodies, 0, "no body is kept of it");
+    is_int(g.redact.len, 0, "so nothing is redacted");
 
     org[15] = 3;
     is_int(mg_routing_group(s, mg_str("assistant"), org, &g), MG_DECLINED,
@@ -242,7 +259,7 @@ groups(const mg_snap_t *s)
 static void
 backends(const mg_snap_t *s)
 {
-    mg_str_t                    headers, name, value;
+    mg_str_t                    headers, name, rest, value;
     mg_routing_backend_t        b;
     const struct sockaddr_in   *in;
     const struct sockaddr_in6  *in6;
@@ -278,6 +295,12 @@ backends(const mg_snap_t *s)
        "that is empty: what may not be sent is left out");
     is_int(mg_routing_header(&headers, &name, &value), 0, "and no more");
     is_int(b.read_timeout_ms, 60000, "timeout");
+    ok(mg_str_eq(mg_routing_path(b.paths, mg_str("/v1/x/y"), &rest),
+                 mg_str("/a/{model}/{rest}"))
+       && mg_str_eq(rest, mg_str("x/y")), "a path of its own");
+    ok(mg_routing_path(b.paths, mg_str("/v2/x"), &rest).data == NULL,
+       "and none for another");
+    ok(mg_str_eq(b.probe, mg_str("/health")), "path of its probe");
     in6 = (const struct sockaddr_in6 *) b.addrs;
     ok(b.n_addrs == 1 && in6->sin6_family == AF_INET6
        && in6->sin6_port == htons(8443)
@@ -385,6 +408,61 @@ refused(void)
     is_int(mg_routing_builder_finish(b, &image, &e), MG_ERROR,
            "one name twice");
     mg_routing_builder_destroy(b);
+}
+
+
+/* What the data plane needs of traffic_config, by what the group says. */
+
+static void
+policies(void)
+{
+    unsigned               i;
+    mg_str_t               image;
+    mg_snap_t             *s;
+    mg_error_t             e;
+    mg_group_t             g;
+    mg_routing_group_t     found;
+    mg_routing_builder_t  *b;
+
+    static const struct {
+        const char  *name;
+        const char  *config;
+        const char  *what;
+        uint32_t     share;
+        uint32_t     bodies;
+    } cases[] = {
+        { "a", NULL, "nothing", 10000, 0 },
+        { "b", "{\"shadow\": {\"percentage\": 0.5}}", "a share", 50, 0 },
+        { "c", "{\"sticky\": \"user\"}", "what was never checked", 10000, 0 },
+        { "d", "{\"records\": {\"request_body\": true, "
+          "\"response_body\": true}}", "both bodies", 10000, 3 }
+    };
+
+    b = mg_routing_builder_create(7);
+    sample_group(&g);
+    g.members[2].role = MG_MEMBER_SHADOW;
+
+    for (i = 0; i < 4; i++) {
+        g.name = mg_str_z(cases[i].name);
+        g.traffic_config = mg_str_z(cases[i].config);
+        is_int(mg_routing_builder_group(b, &g, &e), MG_OK, "%s",
+               cases[i].what);
+    }
+
+    is_int(mg_routing_builder_finish(b, &image, &e), MG_OK, "an image");
+    s = opened(image);
+    mg_routing_builder_destroy(b);
+
+    for (i = 0; i < 4; i++) {
+        (void) mg_routing_group(s, mg_str_z(cases[i].name), NULL, &found);
+        is_int(found.shadow_share, cases[i].share, "%s: share of shadows",
+               cases[i].what);
+        is_int(found.bodies, cases[i].bodies, "%s: bodies", cases[i].what);
+        is_int(found.body_max, MG_POLICY_BODY_DEFAULT, "%s: bytes",
+               cases[i].what);
+    }
+
+    mg_snap_close(s);
 }
 
 
@@ -638,6 +716,7 @@ main(void)
     mg_snap_close(s);
 
     refused();
+    policies();
     names();
     resolver();
     many();

@@ -71,7 +71,8 @@ ids(const mg_catalog_page_t *page)
 
     mg_buf_char(&b, '\0');
     free(out);
-    out = b.data;
+    out = strdup(b.data);
+    mg_buf_free(&b);
 
     return out;
 }

@@ -12,6 +12,7 @@
 
 
 #define MOVES  3000
+#define KEYS   20000
 
 
 static uint32_t
@@ -242,6 +243,53 @@ one_way(uint32_t variants)
 }
 
 
+/* Keys of two challengers, one of which grows from nothing to all but 20 %. */
+
+static void
+ramp(void)
+{
+    char              text[24];
+    uint8_t           salt[MG_SPLIT_SALT_LEN];
+    uint32_t          i, n, step, now, back, astray, joined;
+    uint16_t          was[KEYS];
+    mg_error_t        e;
+    mg_split_range_t  a[MG_SPLIT_RANGES_MAX];
+
+    for (i = 0; i < MG_SPLIT_SALT_LEN; i++) {
+        salt[i] = (uint8_t) (i * 37);
+    }
+
+    n = back = astray = joined = 0;
+
+    for (step = 0; step <= 80; step++) {
+        const uint32_t  share[] = { 8000 - step * 100, step * 100, 2000 };
+
+        if (mg_split_move(a, n, share, 3, 0, a, &n, &e) != MG_OK) {
+            ok(0, "%u %%: %s", step, e.message);
+            return;
+        }
+
+        for (i = 0; i < KEYS; i++) {
+            now = (uint32_t) snprintf(text, sizeof(text), "session-%u", i);
+            now = owner(a, n, mg_split_bucket(salt, mg_str_n(text, now)));
+
+            if (step != 0) {
+                back += was[i] == 1 && now != 1;
+                astray += (was[i] == 2) != (now == 2);
+                joined += was[i] == 0 && now == 1;
+            }
+
+            was[i] = (uint16_t) now;
+        }
+    }
+
+    is_int(back, 0, "a share that grows loses no key");
+    is_int(astray, 0, "and takes none of another challenger");
+    ok(joined > KEYS * 79 / 100 && joined < KEYS * 81 / 100,
+       "%u of %u keys came to it", joined, KEYS);
+}
+
+
 /* What a change of many variants at once must keep. */
 
 static void
@@ -304,6 +352,7 @@ main(void)
     hash();
     simple();
     gone();
+    ramp();
     one_way(2);
     one_way(3);
     one_way(5);

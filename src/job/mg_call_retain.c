@@ -1,0 +1,68 @@
+/*
+ * mg_call_retain.c: what a group keeps no longer goes now.
+ *
+ * The keeper asks for the same job by itself (mg_keep_retain.c).
+ *
+ * Pool threads; blocks on the database.
+ */
+
+#include "job/mg_call_local.h"
+#include "job/mg_engine.h"
+
+
+int
+mg_call_retain_start(mg_call_t *c, mg_error_t *e)
+{
+    int          rc;
+    mg_jw_t      w;
+    mg_pg_t     *db;
+    mg_job_t     j;
+    mg_group_t   g;
+    mg_error_t   busy;
+
+    db = mg_call_db(c, e);
+
+    if (db == NULL) {
+        return MG_ERROR;
+    }
+
+    memset(&j, 0, sizeof(mg_job_t));
+
+    rc = mg_store_group_get(db, c->who.org_id, mg_call_path(c, "group"),
+                            c->arena, &g, e);
+
+    if (rc == MG_OK) {
+        rc = mg_retain_ask(db, &c->who, g.id, c->arena, &j, e);
+    }
+
+    mg_pg_release(db);
+
+    if (rc != MG_OK && (e->kind != MG_E_CONFLICT || j.id.len == 0)) {
+        return MG_ERROR;
+    }
+
+    c->kick_jobs = 1;
+    c->replayed = (rc == MG_OK && j.replayed);
+
+    if (rc == MG_OK) {
+        mg_call_created(c, 202, mg_call_address(c, "/api/v1/jobs/", j.id,
+                                                ""));
+        mg_call_writer(c, &w);
+        mg_call_write_job(&w, NULL, &j);
+
+        return MG_OK;
+    }
+
+    /* one that runs already: 409, and which it is */
+
+    busy = *e;
+    c->status = 409;
+
+    mg_call_writer(c, &w);
+    mg_jw_object(&w, NULL);
+    mg_call_write_error(&w, &busy);
+    mg_call_write_job(&w, "job", &j);
+    mg_jw_end_object(&w);
+
+    return MG_OK;
+}

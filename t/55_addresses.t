@@ -1,0 +1,386 @@
+#!/usr/bin/perl
+
+# Where a provider's requests go: names with their TTL, all addresses of a
+# name, the faster one rather than the slower, none that fails or whose probe
+# does, other paths than the client's, and keys from files.  If this breaks, a
+# provider that moves is lost until a reload, one of its servers gets nothing,
+# a slow or dead one gets as much as the others, Azure and Google get paths
+# that they do not know, or a rotated key stays in use.
+
+use v5.28;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use IO::Socket::INET;
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+use Dns;
+use Gateway;
+use Host qw(free_port spew wait_until);
+use Upstream;
+
+# one port on four addresses of loopback, a server for each
+
+my $port = free_port();
+my $dns = Dns->new;
+
+my $server = <<'END';
+        location / {
+            default_type application/json;
+            return 200 '{"server":"$server_addr","uri":"$request_uri",
+                         "key":"$http_authorization"}';
+        }
+END
+
+my @fast = map { "127.0.0.$_" } 2, 3, 4;
+my $servers = "";
+$servers .= "    server {\n        listen $_:$port;\n$server    }\n" for @fast;
+
+my $http = "    model_resolver 127.0.0.1:1 @{[ $dns->address ]} timeout=1s;\n"
+           . "    model_secret filed file:filed.key;\n"
+           . "    model_secret both env:BOTH_KEY;\n";
+
+my $gw = Gateway->new(
+    http => $http,
+    servers => $servers,
+    server => $Gateway::locations . <<'END',
+        location /open/ {
+            model_auth off;
+            model_split on;
+            rewrite ^/open(/.*)$ $1 break;
+            include model_proxy.conf;
+        }
+
+        location /back/ {
+            model_auth off;
+            model_split on;
+            model_fallback on;
+            rewrite ^/back(/.*)$ $1 break;
+            include model_proxy.conf;
+        }
+END
+);
+
+$ENV{BOTH_KEY} = 'sk-of-the-environment';
+spew($gw->dir . '/filed.key', "sk-filed-1\n");
+$gw->allow(qr/Connection refused/, qr/upstream timed out/);
+
+$dns->set('moves.test' => { a => ['127.0.0.2'], ttl => 1 },
+          'many.test' => { a => [@fast], ttl => 1 },
+          'alias.test' => { cname => 'many.test', ttl => 1 },
+          'long.test' => { a => ['127.0.0.3'], ttl => 60, long => 1 });
+
+$gw->start->wait_ready;
+
+
+sub made { return $gw->made(@_); }
+
+sub provider {
+    my ($id, %more) = @_;
+
+    made('providers', { id => $id, protocol => 'openai',
+                        base_url => "http://$id.test:$port/v1", %more });
+    made('models', { id => "$id/org/m:1" });
+    made('model-groups', { name => $id });
+    made("model-groups/$id/models",
+         [ { model_id => "$id/org/m:1", role => 'champion',
+             traffic_percentage => 100 } ]);
+}
+
+sub asked {
+    my ($group, $path) = @_;
+
+    my $r = $gw->fetch(POST => '/open' . ($path // '/v1/x'), {},
+                       { model => $group });
+    return { status => $r->{status}, %{ $r->{json} // {} } };
+}
+
+# who served how many of so many requests
+
+sub spread {
+    my ($group, $n) = @_;
+
+    my %seen;
+    $seen{ asked($group)->{server} // 'nobody' }++ for 1 .. $n;
+    return \%seen;
+}
+
+
+# The same until so many servers were seen: one that was slow for a moment, on
+# a busy machine, is avoided for a while.
+
+sub spread_over {
+    my ($group, $servers) = @_;
+    my %seen;
+
+    wait_until(sub {
+        my $more = spread($group, 20);
+        $seen{$_} += $more->{$_} for keys %$more;
+        keys %seen >= $servers;
+    });
+
+    return \%seen;
+}
+
+
+provider($_) for qw(moves many alias long);
+ok wait_until(sub { asked('long')->{server} }), 'in effect';
+
+
+subtest 'a name that moves' => sub {
+    is asked('moves')->{server}, '127.0.0.2', 'the first address';
+    $dns->set('moves.test' => { a => ['127.0.0.4'], ttl => 1 });
+    ok wait_until(sub { asked('moves')->{server} eq '127.0.0.4' }),
+       'the next one, without a reload';
+
+    $dns->set('moves.test' => { silent => 1 });
+    sleep 2.5;
+    is asked('moves')->{server}, '127.0.0.4', 'no answer: the last stays';
+    is $gw->api(PATCH => '/api/v1/model-groups/moves',
+                { description => 'x' })->{status}, 200, 'a change';
+    $dns->set('moves.test' => { rcode => 3 });
+    sleep 2;
+    is asked('moves')->{server}, '127.0.0.4', 'no such name: the last stays';
+    $dns->set('moves.test' => { a => ['127.0.0.3'], ttl => 600 });
+    ok wait_until(sub { asked('moves')->{server} eq '127.0.0.3' }), 'back';
+
+    my $asked = $dns->asked('long.test');
+    sleep 2;
+    is $dns->asked('long.test'), $asked, 'a long TTL is not asked again';
+    cmp_ok $dns->asked('many.test'), '>=', 4, 'a short one is';
+};
+
+
+subtest 'all addresses' => sub {
+    is_deeply [ sort keys %{ spread_over('many', 3) } ], \@fast,
+              'each serves';
+    is_deeply [ sort keys %{ spread_over('alias', 3) } ], \@fast,
+              'behind another name, too';
+    is asked('long')->{server}, '127.0.0.3', 'an answer over TCP';
+};
+
+
+subtest 'a dead one among them' => sub {
+    $dns->set('many.test' => { a => [ @fast, '127.0.0.9' ], ttl => 1 });
+    sleep 3;
+    my $seen = spread('many', 80);
+    $seen = { %$seen, %{ spread_over('many', 3) } };
+    is $seen->{nobody}, undef, 'no request fails';
+    is keys %$seen, 3, 'the others serve';
+    $dns->set('many.test' => { a => [@fast], ttl => 600 });
+};
+
+
+subtest 'DNS that is away holds up nothing' => sub {
+    $dns->set(map { ("away$_.test" => { silent => 1 }) } 1 .. 6);
+    provider("away$_") for 1 .. 3;
+    my $began = time;
+    made('model-groups', { name => 'prompt' });
+    made('model-groups/prompt/models',
+         [ { model_id => 'long/org/m:1', role => 'champion',
+             traffic_percentage => 100 } ]);
+    ok wait_until(sub { asked('prompt')->{server} }),
+       'a new group is served all the same';
+    note sprintf 'after %.1f s', time - $began;
+    ok wait_until(sub { asked('away1')->{status} == 503 }),
+       'a provider without address says so';
+    $dns->set('away1.test' => { a => ['127.0.0.2'] });
+    ok wait_until(sub { asked('away1')->{server} }), 'until it has one';
+};
+
+
+subtest 'a restart while DNS is away' => sub {
+    $dns->set('many.test' => { silent => 1 });
+    ok defined $gw->quit, 'quit';
+    $gw->start->wait_ready;
+    ok asked('many')->{server}, 'what the file says is served';
+
+    made('model-groups', { name => 'after' });
+    made('model-groups/after/models',
+         [ { model_id => 'many/org/m:1', role => 'champion',
+             traffic_percentage => 100 } ]);
+    ok wait_until(sub { asked('after')->{server} }),
+       'and after a change, too';
+    $dns->set('many.test' => { a => [@fast], ttl => 600 });
+};
+
+
+subtest 'paths' => sub {
+    is asked('long', '/v1/chat/completions?x=1')->{uri},
+       '/v1/chat/completions?x=1', 'as a rule';
+
+    my $put = sub {
+        return $gw->api(PATCH => '/api/v1/providers/long', { paths => $_[0] });
+    };
+
+    is $put->({ '/v1/' => '/openai/deployments/{model}/{rest}?api-version=1',
+                '/v1/generate' => '/v1beta/models/{model}:generateContent',
+                '/v2/models/' => '/kserve/{model}/versions/1/{rest}' })
+       ->{status}, 200, 'stored';
+
+    my $base = '/v1/openai/deployments/org%2Fm%3A1';
+    ok wait_until(sub { asked('long')->{uri} ne '/v1/x' }), 'in effect';
+    is asked('long', '/v1/chat/completions')->{uri},
+       "$base/chat/completions?api-version=1", 'a template';
+    is asked('long', '/v1/a%20b%3Fc/d?x=1')->{uri},
+       "$base/a%20b%3Fc/d?api-version=1&x=1", 'escaped, with arguments';
+    is asked('long', '/v1/generate')->{uri},
+       '/v1/v1beta/models/org%2Fm%3A1:generateContent', 'the longest prefix';
+    is $gw->fetch(POST => '/open/v2/models/long/infer', {},
+                  { inputs => [] })->{json}{uri},
+       '/v1/kserve/org%2Fm%3A1/versions/1/infer', 'a model in the path';
+    is asked('long', '/v3/x')->{uri}, '/v1/v3/x', 'no row for it';
+
+    ok wait_until(sub {
+        my ($shown) = grep { $_->{id} eq 'long' }
+                      @{ $gw->api(GET => '/api/v1/providers?limit=1000')
+                             ->{json}{providers} };
+        return ($shown->{paths}{'/v1/generate'} // '')
+               eq '/v1beta/models/{model}:generateContent';
+    }), 'the API shows them';
+
+    for my $bad ({ 'v1' => '/x' }, { '/v1?' => '/x' }, { '/v1' => 'x' },
+                 { '/v1' => '/{name}' }, { '/v1' => "/a\nb" }, { '/v1' => 1 },
+                 { map { ("/$_" => '/x') } 1 .. 17 })
+    {
+        is $put->($bad)->{status}, 400, 'refused: ' . (%$bad)[0];
+    }
+
+    is $put->(undef)->{status}, 200, 'taken away';
+    ok wait_until(sub { asked('long')->{uri} eq '/v1/x' }), 'in effect';
+};
+
+
+subtest 'keys of the configuration' => sub {
+    $dns->set(map { ("$_.test" => { a => ['127.0.0.2'] }) }
+              qw(filed both other));
+    provider('filed');
+    provider('both', api_key => 'sk-of-the-database');
+    provider('other', api_key => 'sk-of-the-database');
+    ok wait_until(sub { asked('other')->{key} }), 'in effect';
+
+    is asked('filed')->{key}, 'Bearer sk-filed-1', 'from a file';
+    is asked('both')->{key}, 'Bearer sk-of-the-environment',
+       'rather than from the database';
+    is asked('other')->{key}, 'Bearer sk-of-the-database', 'others have theirs';
+
+    my $file = $gw->dir . '/filed.key';
+    spew("$file.new", "sk-filed-2");
+    rename "$file.new", $file or die "rename: $!\n";
+    ok wait_until(sub { asked('filed')->{key} eq 'Bearer sk-filed-2' }),
+       'replaced';
+    spew($file, '');
+    sleep 3;
+    is asked('filed')->{key}, 'Bearer sk-filed-2', 'an empty file changes nothing';
+    like $gw->log, qr/secret ".*filed.key" is empty; the last key/, 'but is told';
+    spew($file, "sk-filed-3\n");
+    ok wait_until(sub { asked('filed')->{key} eq 'Bearer sk-filed-3' }), 'again';
+    unlike $gw->log, qr/sk-filed|sk-of-the/, 'no key in the log';
+};
+
+
+subtest 'the faster one' => sub {
+    my $slow = Upstream->new(sub {
+        return { delay => 0.15, json => { server => 'slow' } };
+    });
+    my $quick = Upstream->new(sub { return { json => { server => 'quick' } } });
+    my $at = free_port();
+
+    # both on one port: nginx in front of each, as a name has one port
+
+    $gw->reload(servers => $servers . <<END);
+    server { listen 127.0.0.5:$at; location / { proxy_pass @{[ $slow->url ]}; } }
+    server { listen 127.0.0.6:$at; location / { proxy_pass @{[ $quick->url ]}; } }
+END
+    $dns->set('uneven.test' => { a => [ '127.0.0.5', '127.0.0.6' ] });
+    provider('uneven', base_url => "http://uneven.test:$at");
+    ok wait_until(sub { asked('uneven')->{server} }), 'in effect';
+
+    my $seen = spread('uneven', 60);
+    cmp_ok $seen->{quick} // 0, '>=', 50, 'gets nearly all';
+    is $seen->{nobody}, undef, 'none fails';
+};
+
+
+subtest 'probes' => sub {
+    my $at = free_port();
+    my $health = sub {
+        my ($address, $status) = @_;
+        return "    server { listen $address:$at;\n"
+             . "        location = /health { return $status; }\n"
+             . "        location = /bad { return 503; }\n$server    }\n";
+    };
+
+    $dns->set('probed.test' => { a => [ '127.0.0.5', '127.0.0.6' ] });
+    $gw->reload(servers => $servers . $health->('127.0.0.5', 204)
+                           . $health->('127.0.0.6', 503),
+                http => $http . '    model_probe on interval=200ms'
+                        . " timeout=1s rise=2 fall=2;\n");
+    provider('probed', base_url => "http://probed.test:$at/v1",
+             probe => '/health');
+    made('model-groups/probed/models',
+         [ { model_id => 'probed/org/m:1', role => 'champion',
+             traffic_percentage => 100 },
+           { model_id => 'many/org/m:1', role => 'fallback',
+             traffic_percentage => 0 } ]);
+    ok wait_until(sub { asked('probed')->{server} }), 'in effect';
+
+    ok wait_until(sub { $gw->log =~ /"probed" at 127.0.0.6:$at is down: its probe/ }),
+       'the log says which is down';
+    is_deeply [ keys %{ spread('probed', 30) } ], ['127.0.0.5'],
+              'it gets nothing';
+    is $gw->metric('nginx_model_address_up', provider => 'probed',
+                   address => "127.0.0.6:$at"), 0, 'metric: down';
+    is $gw->metric('nginx_model_address_up', provider => 'probed',
+                   address => "127.0.0.5:$at"), 1, 'metric: up';
+
+    my $breaker = sub {
+        return $gw->metric('nginx_model_backend_breaker',
+                           provider => 'probed', state => $_[0]);
+    };
+
+    is $breaker->('closed'), 1, 'one is left: the breaker is closed';
+    is $gw->api(PATCH => '/api/v1/providers/probed', { probe => '/bad' })
+       ->{status}, 200, 'a check that fails everywhere';
+    ok wait_until(sub { $breaker->('open') }), 'opens the breaker';
+    my $r = $gw->fetch(POST => '/back/v1/x', {}, { model => 'probed' });
+    is $r->{headers}{'x-model-variant'}, 'many/org/m:1',
+       'the fallback serves, and no request has failed';
+    is asked('probed')->{status}, 200, 'without model_fallback it is asked';
+    is $gw->api(PATCH => '/api/v1/providers/probed', { probe => '/health' })
+       ->{status}, 200, 'a check that succeeds';
+    ok wait_until(sub { $breaker->('closed') }), 'closes it';
+
+    is $gw->api(PATCH => '/api/v1/providers/probed', { probe => $_ })
+       ->{status}, 400, "refused: $_" for 'health', '/a b', '/a?b';
+    is $gw->api(PATCH => '/api/v1/providers/probed', { probe => undef })
+       ->{status}, 200, 'no check at all';
+    ok wait_until(sub { keys %{ spread('probed', 20) } == 2 }),
+       'both serve again';
+};
+
+
+subtest 'what cannot be configured' => sub {
+    for my $bad ([ 'model_resolver dns.example;' => qr/no address of a name/ ],
+                 [ 'model_resolver 127.0.0.1:0;' => qr/no address of a name/ ],
+                 [ 'model_resolver 127.0.0.1 valid=0;' => qr/valid=TIME/ ],
+                 [ 'model_resolver valid=1s;' => qr/no name server/ ],
+                 [ 'model_probe maybe;' => qr/takes on or off/ ],
+                 [ 'model_probe on interval=1ms;' => qr/100ms to 1h/ ],
+                 [ 'model_secret acme sk-plain;' => qr/file:.PATH or env:NAME/ ],
+                 [ 'model_secret acme file:no.key;' => qr/cannot be opened/ ],
+                 [ 'model_secret acme env:NO_SUCH;' => qr/"NO_SUCH"/ ])
+    {
+        my $other = Gateway->new(database => 0, http => "    $bad->[0]\n");
+        $other->allow(qr/emerg/);
+        my ($ok, $text) = $other->test_conf;
+        ok !$ok, $bad->[0];
+        like $text, $bad->[1], 'with a reason';
+        unlike $text, qr/sk-plain/, 'that shows no key';
+    }
+};
+
+
+done_testing;
