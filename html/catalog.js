@@ -139,7 +139,8 @@ function show(answer) {
     $("status").className = "grow";
     $("status").textContent = answer.pagination.approximate
         ? `Nothing matches exactly; ${number(total)} models come near.`
-        : `${number(total)} models`;
+        : `${answer.pagination.at_least ? "At least " : ""}${number(total)} `
+            + "models";
     $("page").textContent = last > 1 ? `Page ${page} of ${last}` : "";
     $("previous").disabled = page <= 1;
     $("next").disabled = page >= last;

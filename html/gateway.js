@@ -129,7 +129,28 @@ export function themeButton(button) {
 }
 
 
-/* Asks for a token in the dialog with this id; resolves when it was given. */
+/*
+ * The dialog that asks for a token, in each page with a button #token, whose
+ * data-needs says which role it takes.
+ */
+
+function tokenDialog(needs) {
+    return el("dialog", { id: "token-dialog",
+                          "aria-labelledby": "token-title" },
+        el("form", { method: "dialog" },
+            el("h2", { id: "token-title" }, "Token"),
+            el("p", { class: "message" }),
+            el("label", {}, "API token ", el("input", {
+                type: "password", autocomplete: "off", spellcheck: "false" })),
+            el("div", { class: "bar" },
+                el("button", { class: "main", value: "ok" }, "Use it"),
+                el("button", { value: "cancel" }, "Cancel")),
+            el("p", { class: "soft" },
+               `Kept until this tab is closed. ${needs}`)));
+}
+
+
+/* Asks for a token; resolves when it was given (true) or not. */
 
 export function askToken(message) {
     const dialog = document.getElementById("token-dialog");
@@ -156,4 +177,13 @@ export function askToken(message) {
             resolve(Boolean(given));
         }, { once: true });
     });
+}
+
+
+{
+    const button = document.getElementById("token");
+
+    if (button) {
+        document.body.append(tokenDialog(button.dataset.needs));
+    }
 }

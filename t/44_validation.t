@@ -1,9 +1,10 @@
 #!/usr/bin/perl
 
 # Validation of a provider's models, as a user sees it.  If this breaks, a run
-# hangs or says the wrong thing about a model, counts do not add up, a server is
-# asked more at once than allowed or one model after the other, a run cannot be
-# stopped, or a key is told to somebody.
+# hangs or says the wrong thing about a model, counts do not add up, a model that
+# nobody can ask is called available, a model that does not answer stays in a
+# split or never comes back, a server is asked more at once than allowed or one
+# model after the other, a run cannot be stopped, or a key is told to somebody.
 
 use v5.28;
 use warnings;
@@ -101,11 +102,15 @@ sub server {
     return Upstream->new(sub {
         my ($req) = @_;
 
-        if ($req->{uri} =~ m{/models$}) {
+        if ($req->{uri} =~ m{/models(?:\?(.*))?$}) {
+            return $o{pages}->($1 // '') if $o{pages};
             return $o{list} if $o{list};
             return { json => { object => 'list', data => [
                 map { { id => $_, object => 'model' } } @{ $o{models} } ] } };
         }
+
+        return { json => { data => [ { embedding => [ 0.5 ] } ] } }
+            if $req->{uri} =~ m{/embeddings$};
 
         my $name = model_of($req);
         my $act = $acts{$name} // { json => \%good,
@@ -140,20 +145,19 @@ sub add_models {
 my $said = '';       # all that was answered, to look for keys in it
 
 sub api {
-    my ($method, $uri) = @_;
+    my ($method, $uri, @body) = @_;
 
-    my $r = $gw->api($method, $uri);
+    my $r = $gw->api($method, $uri, @body);
     $said .= $r->{body} // '';
     return $r;
 }
 
 
 sub begin {
-    my ($provider, $query) = @_;
+    my ($provider, $query, @body) = @_;
 
-    my $began = time;
     my $r = api(POST => "/api/v1/providers/$provider/validate-models"
-                        . ($query // ''));
+                        . ($query // ''), @body);
     is $r->{status}, 202, "$provider: accepted" or diag $r->{body};
     is $r->{json}{status}, 'pending', 'pending';
     is $r->{json}{status_url},
@@ -179,14 +183,17 @@ sub finish {
     }, $seconds);
 
     is $s->{status}, $status, "it ends as $status" or diag explain $s;
-    is $s->{validated}, $s->{available} + $s->{unavailable},
+    is $s->{validated},
+       $s->{available} + $s->{unavailable} + $s->{unverified},
        'the counts add up';
 
-    my %rows = map { $_->[0] => $_->[1] } $gw->sql("select available, count(*)
+    my %rows = map { $_->[0] => $_->[1] } $gw->sql("select result, count(*)
         from model.ai_model_validation_results where validation_id = '$id'
-        and available is not null group by 1");
-    is $s->{available}, $rows{t} // 0, 'and equal the rows';
-    is $s->{unavailable}, $rows{f} // 0, 'of both kinds';
+        and result is not null group by 1");
+    is $s->{$_}, $rows{$_} // 0, "and equal the rows: $_"
+        for qw(available unavailable unverified);
+    is $s->{phase}, 'ended', 'its phase has ended, too';
+    is $s->{estimated_seconds}, 0, 'nothing is left';
     is $s->{total}, $s->{validated}, 'all of them'
         if $status eq 'completed';
 
@@ -356,13 +363,15 @@ subtest 'sixty-four at once, through one thread' => sub {
     my $most = at_once($up, 1.7);
     cmp_ok $most, '>=', 60, 'at least 60 at once';
     cmp_ok $most, '<=', 64, 'and at most 64';
-    cmp_ok max(@threads), '<=', $before + 1, 'through the thread of the job';
+    # a build of the catalog has two of its own for a moment
+    cmp_ok max(@threads), '<=', $before + 3, 'through the thread of the job';
 
     my @progress = grep { $_->{validated} > 0 && $_->{validated} < 200 }
                    @seen;
     ok @progress, 'progress is seen';
-    ok !(grep { $_->{validated} != $_->{available} + $_->{unavailable} }
-         @seen), 'the counts add up all the time';
+    ok !(grep { $_->{validated} != $_->{available} + $_->{unavailable}
+                                   + $_->{unverified} } @seen),
+       'the counts add up all the time';
     ok !(grep { $seen[$_]{validated} < $seen[$_ - 1]{validated} }
          1 .. $#seen), 'and never go back';
     like $progress[0]{current_model_id}, qr{^many/m\d+$}, 'who is asked';
@@ -377,6 +386,34 @@ subtest 'sixty-four at once, through one thread' => sub {
     cmp_ok at_once($up, 0.15), '<=', 5, 'is kept';
     $up->stop;
     $gw->reload(http => 'model_validate_timeout 1500ms;', wait_old => 1);
+};
+
+
+subtest 'a list of several pages' => sub {
+    my $up = server(pages => sub {
+        my ($page) = $_[0] =~ /page=(\d+)/;
+        $page //= 0;
+        return { json => { data => [ { id => "ok-$page" } ],
+            links => { next => $page < 4 ? '/v1/models?page=' . ($page + 1)
+                                         : undef } } };
+    });
+    provider('several', $up, protocol => 'openrouter');
+
+    my $s = finish(begin('several'), 'completed');
+    is $s->{total}, 5, 'the models of all pages are asked';
+    is $s->{error}, undef, 'nothing is wrong';
+
+    $up = server(pages => sub {
+        return { json => { data => [ { id => 'ok-round' } ],
+            links => { next => '/v1/models?page=1' } } };
+    });
+    provider('round', $up, protocol => 'openrouter');
+    add_models('round', 'ok');
+    $s = finish(begin('round'), 'completed');
+    is $s->{total}, 1, 'of a list without an end nothing is taken';
+    like $s->{error}, qr/in a circle/, 'which the run remembers';
+    is scalar(grep { $_->{method} eq 'GET' } $up->requests), 2,
+       'it is not followed for ever';
 };
 
 
@@ -418,12 +455,40 @@ subtest 'who has the wrong key, or no server' => sub {
          'no URL: what to do';
 
     provider('foreign', $up);
-    $gw->sql("update model.providers set protocol = 'kserve_v2'
+    $gw->sql("update model.providers set protocol = 'gopher'
               where id = 'foreign'");
     $s = finish(begin('foreign'), 'failed');
-    like $s->{error}, qr/protocol "kserve_v2" of provider "foreign" is not/,
+    like $s->{error}, qr/protocol "gopher" of provider "foreign" is not/,
          'a protocol that is not known';
     $_->stop for $up;
+};
+
+
+subtest 'a server of the V2 protocol' => sub {
+    my $up = Upstream->new(sub {
+        my ($req) = @_;
+        my $asked = "$req->{method} $req->{uri}";
+
+        return { json => [ map { { name => $_, version => '1',
+                                   state => 'READY' } } qw(fraud loading) ] }
+            if $asked eq 'POST /v2/repository/index' && $req->{body} eq '{}';
+        return { body => '' } if $asked eq 'GET /v2/models/fraud/ready';
+        return { status => 400, json => { error => 'unknown model' } }
+            if $asked eq 'GET /v2/models/gone/ready';
+        return { status => 503, body => '' };
+    });
+
+    provider('triton', $up->url, protocol => 'kserve_v2');
+    add_models('triton', 'gone');
+    my $id = begin('triton');
+    my $s = finish($id, 'completed');
+    my %results = results($id);
+
+    is $results{'triton/fraud'}{available}, JSON::PP::true, 'ready';
+    is $results{'triton/loading'}{error_class}, 'overloaded', 'not yet';
+    is $results{'triton/gone'}{error_class}, 'not_found', 'not known';
+    is $results{'triton/gone'}{error}, 'unknown model', 'in its words';
+    $up->stop;
 };
 
 
@@ -470,6 +535,311 @@ subtest 'one at a time, and cancelled' => sub {
        'cancelled as a job';
     finish($id, 'cancelled');
     $up->stop;
+};
+
+
+# a server whose list says of which type each model is
+
+sub typed {
+    my (%types) = @_;
+
+    return server(list => { json => { object => 'list', data => [
+        map { { id => $_, type => $types{$_} } } sort keys %types ] } });
+}
+
+
+my %types = (talks => 'chat', vectors => 'embedding', paints => 'image',
+             sings => 'audio', ranks => 'rerank');
+
+subtest 'each model by what it is' => sub {
+    my $up = typed(%types);
+    provider('types', $up);
+    is $gw->api(POST => '/api/v1/models', { id => "types/$_->[0]",
+        type => $_->[1] })->{status}, 201, "$_->[0] by hand"
+        for [ 'unlisted', 'image' ], [ 'paints', 'image' ];
+
+    my $id = begin('types');
+    my $s = finish($id, 'completed');
+    my %results = results($id);
+    my %says = map { s{^types/}{}r => $results{$_}{result} } keys %results;
+
+    is_deeply \%says, { talks => 'available', vectors => 'available',
+        paints => 'unverified', sings => 'unverified',
+        ranks => 'unverified', unlisted => 'unavailable' },
+        'asked what can be asked, the others by the list'
+        or diag explain \%results;
+    is $s->{unverified}, 3, 'and counted';
+    is $results{'types/paints'}{available}, undef, 'neither yes nor no';
+    like $results{'types/paints'}{error}, qr/type image.*lists it/, 'why';
+    is $results{'types/unlisted'}{error_class}, 'not_found', 'not listed';
+    is_deeply [ sort map { model_of($_) } grep { $_->{method} eq 'POST' }
+                $up->requests ], [ 'talks', 'vectors' ],
+              'nobody was asked for a picture';
+    is $gw->sql_value("select string_agg(health_status, ' ' order by id)
+        from model.models_metadata where provider_id = 'types'"),
+       'unknown unknown unknown available unavailable available',
+       'health';
+    is $gw->metric('nginx_model_validated_models_total',
+                   result => 'unverified'), 3, 'metric';
+
+    my $r = api(GET => "/api/v1/validations/$id?result=unverified&limit=2");
+    is_deeply [ map { $_->{model_id} } @{ $r->{json}{results} } ],
+              [ 'types/paints', 'types/ranks' ], 'results of one kind';
+    is $r->{json}{pagination}{total}, 3, 'counted';
+    is api(GET => "/api/v1/validations/$id?result=good")->{status}, 400,
+       'there is no such kind';
+
+    my $all = api(GET => "/api/v1/validations/$id?limit=1")->{json};
+    delete @$all{qw(results pagination)};
+    is_deeply $all,
+        api(GET => '/api/v1/providers/types/validation-status')->{json},
+        'the state is the same everywhere';
+    is_deeply $all, JSON::PP->new->utf8->decode($gw->sql_value(
+        "select model.validation_status_json(v) from
+         model.ai_model_validation_progress v where id = '$id'")),
+        'also where the database tells it';
+    $up->stop;
+};
+
+
+subtest 'what the provider no longer lists' => sub {
+    my @many = map { "g$_" } 1 .. 10;
+    my $up = server(models => [ @many ]);
+    provider('goes', $up);
+    is finish(begin('goes'), 'completed')->{missing}, 0, 'all are there';
+
+    $up->stop;
+    $up = Upstream->new(sub {
+        return { status => 404, json => { error => { message => 'gone' } } }
+            if model_of($_[0]) eq 'g10';
+        return { json => { %good, object => 'list',
+            data => [ map { { id => $_ } } @many[0 .. 8] ] } };
+    }, port => $up->port);
+    my $id = begin('goes');
+    my $s = finish($id, 'completed');
+    is $s->{missing}, 1, 'one is missing';
+    is $s->{total}, 10, 'and tested all the same';
+    my %results = results($id);
+    is $results{'goes/g10'}{error_class}, 'not_found', 'it is not found';
+    is $gw->sql_value("select active from model.models_metadata
+        where id = 'goes/g10'"), 'f', 'and marked in the catalog';
+    is finish(begin('goes'), 'completed')->{total}, 9, 'one less';
+
+    $up->stop;
+    $up = Upstream->new(sub { return { json => { %good, object => 'list',
+        data => [ { id => 'g1' } ] } } }, port => $up->port);
+    $s = finish(begin('goes'), 'completed');
+    is $s->{missing}, 0, 'so many at once are not believed to be gone';
+    is $s->{total}, 9, 'and stay';
+    $up->stop;
+};
+
+
+subtest 'chosen models, one model, all providers' => sub {
+    my $up = typed(%types);
+    is $gw->api(PATCH => '/api/v1/providers/types',
+                { base_url => $up->url . '/v1' })->{status}, 200, 'it is back';
+
+    my $id = begin('types', '', { models => [ 'talks', 'types/talks',
+                                              'types/vectors' ] });
+    my $s = finish($id, 'completed');
+    is $s->{total}, 2, 'two were named';
+    ok $s->{chosen}, 'and chosen';
+    is scalar(my @r = $up->requests), 2, 'nothing else is asked';
+
+    $s = finish(begin('types', '', { models => [ 'sings' ] }), 'completed');
+    is $s->{unverified}, 1, 'one that only the list can tell of';
+    is scalar(grep { $_->{method} eq 'GET' } $up->requests), 1,
+       'for which it is read';
+
+    for my $bad ([ { models => [ 'talks', 'types/nobody' ] }, 404, 'models',
+                   qr/no active model "types\/nobody"/ ],
+                 [ { models => [ 'mixed/ok' ] }, 404, 'models', qr/mixed/ ],
+                 [ { models => [] }, 400, 'models', qr/names 0 models/ ],
+                 [ { models => [ 1 ] }, 400, 'models', qr/no id/ ],
+                 [ { models => 'talks' }, 400, 'models', qr/an array/ ],
+                 [ { model => [ 'talks' ] }, 400, 'model', qr/model/ ]) {
+        my ($body, $status, $param, $words) = @$bad;
+        my $r = api(POST => '/api/v1/providers/types/validate-models',
+                    $body);
+        is $r->{status}, $status, 'refused' or diag $r->{body};
+        is $r->{json}{error}{param}, $param, 'by its name';
+        like $r->{json}{error}{message}, $words, 'with a reason';
+    }
+
+    is api(POST => '/api/v1/providers/types/validate-models?only=failed',
+           { models => [ 'talks' ] })->{status}, 400, 'one or the other';
+
+    my $r = api(POST => '/api/v1/models/types/talks/validate');
+    is $r->{status}, 202, 'one model' or diag $r->{body};
+    is $r->{json}{total}, 1, 'alone';
+    is finish($r->{json}{id}, 'completed')->{available}, 1, 'answers';
+    is api(POST => '/api/v1/models/types/nobody/validate')->{status}, 404,
+       'one that is not there';
+    is api(POST => '/api/v1/models/nobody/x/validate')->{status}, 404,
+       'of a provider that is not there';
+
+    $r = api(POST => '/api/v1/validations',
+             { providers => [ "types", "stranger" ] });
+    is $r->{status}, 202, 'several providers' or diag $r->{body};
+    my ($first, $second) = @{ $r->{json}{validations} };
+    like $second->{error}{message}, qr/no provider "stranger"/,
+         'one is not there' or diag $r->{body};
+    is $second->{provider_id}, "stranger", "and named";
+    finish($first->{id}, 'completed');
+
+    $gw->sql("update model.providers set active = false
+              where id not in ('types', 'goes')");
+    $r = api(POST => '/api/v1/validations');
+    is_deeply [ map { $_->{provider_id} } @{ $r->{json}{validations} } ],
+              [ 'goes', 'types' ], 'all that can be asked';
+    finish($_->{id}, 'completed') for @{ $r->{json}{validations} };
+    $gw->sql('update model.providers set active = true');
+
+    $r = api(GET => '/api/v1/validations?limit=3&status=completed'
+                    . '&provider=types');
+    is scalar(@{ $r->{json}{validations} }), 3, 'history of all, filtered';
+    is api(GET => '/api/v1/validations?status=done')->{status}, 400,
+       'no such status';
+    $up->stop;
+};
+
+
+subtest 'the row tells what goes on' => sub {
+    my $up = server(models => [ map { "t$_" } 1 .. 6 ]);
+    provider('told', $up, max_concurrency => 2);
+    Host::spew("$dir/delay", '1');
+    $gw->sql("create table public.told (at timestamptz default
+                  clock_timestamp(), phase text, left_s bigint,
+                  validated bigint);
+              create function public.tell() returns trigger
+              language plpgsql as 'begin insert into public.told
+                  (phase, left_s, validated)
+                  values (new.phase, new.estimated_seconds,
+                          new.validated_count); return null; end';
+              create trigger tell after insert or update
+              on model.ai_model_validation_progress for each row
+              when (new.provider_id = 'told')
+              execute function public.tell()");
+    finish(begin('told'), 'completed');
+
+    my @phases = map { $_->[0] } $gw->sql('select phase from (select phase,
+        lag(phase) over (order by at) as before, at from public.told) t
+        where before is distinct from phase order by at');
+    is_deeply \@phases, [ qw(waiting discovering testing finishing ended) ],
+              'every phase' or diag explain \@phases;
+
+    my ($row) = $gw->sql("select count(*), extract(epoch from max(gap)),
+        extract(epoch from percentile_disc(0.5) within group (order by gap))
+        from (select at - lag(at) over (order by at) as gap from public.told
+              where phase in ('discovering', 'testing')) t");
+    diag "the row was written $row->[0] times, $row->[1] s apart at most,"
+         . " $row->[2] s as a rule";
+    cmp_ok $row->[0], '>=', 10, 'written also while nothing is found out';
+    cmp_ok $row->[2], '<', 0.4, 'some times a second';
+
+    my @left = map { $_->[0] } $gw->sql("select distinct left_s
+        from public.told where phase = 'testing' and validated = 2
+        and left_s is not null");
+    ok @left && !(grep { $_ < 2 || $_ > 7 } @left),
+       'four models at two a second: ' . join ' ', @left;
+    $gw->sql('drop trigger tell on model.ai_model_validation_progress;
+              drop table public.told');
+    $up->stop;
+};
+
+
+subtest 'out of the split, and back' => sub {
+    my $open = <<'END';
+        location /open/ {
+            rewrite ^/open(/.*) $1 break;
+            model_auth off;
+            model_split on;
+            include model_proxy.conf;
+        }
+END
+    $gw->reload(more => $open, wait_old => 1);
+    my $broken = "$dir/broken-down";
+
+    for my $name (qw(ea eb ec)) {
+        my $up = Upstream->new(sub {
+            return { status => 503, body => 'down' } if -e "$broken-$name";
+            return { json => { %good, object => 'list',
+                               data => [ { id => 'm', type => 'chat' } ] } };
+        });
+        provider($name, $up);
+        finish(begin($name), 'completed');
+    }
+
+    my $path = '/api/v1/model-groups/ejects';
+    my $r = $gw->api(POST => '/api/v1/model-groups', { name => 'ejects',
+        strategy => 'weighted', status => 'draft',
+        traffic_config => { validation => { eject => JSON::PP::true } } });
+    is $r->{status}, 201, 'a group that asks for it' or diag $r->{body};
+    is $gw->api(POST => "$path/models", [
+        { model_id => 'ea/m', role => 'champion', traffic_percentage => 60 },
+        { model_id => 'eb/m', role => 'challenger',
+          traffic_percentage => 30 },
+        { model_id => 'ec/m', role => 'challenger',
+          traffic_percentage => 10 } ])->{status}, 200, 'members';
+    is $gw->api(PATCH => $path, { status => 'active' })->{status}, 200,
+       'active';
+
+    my $spread = sub {
+        my @answers = Wire::many($gw->port, [ map { [ POST =>
+            '/open/v1/chat/completions', { 'X-Model-Sticky' => "u$_" },
+            { model => 'ejects', user => "u$_", messages => [] } ] }
+            1 .. 200 ], 4);
+        return [ map { $_->{headers}{'x-model-variant'} // $_->{status} }
+                 @answers ];
+    };
+    my $kinds = sub { my %n; $n{$_}++ for @{ $_[0] }; \%n };
+    my $first;
+    ok wait_until(sub { $first = $spread->(); !grep { /^\d+$/ } @$first }),
+       'it is served';
+    is scalar(keys %{ $kinds->($first) }), 3, 'by all three'
+        or diag explain $kinds->($first);
+
+    my $take = sub {
+        my ($name, $down) = @_;
+        $down ? Host::spew("$broken-$name", '') : unlink "$broken-$name";
+        finish(begin($name), 'completed');
+    };
+    my $without = sub {
+        my ($name) = @_;
+        my $now;
+        ok wait_until(sub { $now = $spread->();
+            !grep { $_ eq "$name/m" } @$now }), "$name is out"
+            or diag explain $kinds->($now);
+        return $now;
+    };
+
+    $take->('eb', 1);
+    my $now = $without->('eb');
+    ok !(grep { $first->[$_] ne 'eb/m' && $first->[$_] ne $now->[$_] }
+         0 .. $#$now), 'nobody else moved';
+    my %where = map { $now->[$_] => 1 }
+                grep { $first->[$_] eq 'eb/m' } 0 .. $#$now;
+    is_deeply [ sort keys %where ], [ 'ea/m', 'ec/m' ],
+              'both others took over';
+    is_deeply [ map { [ @$_{qw(model_id traffic_percentage)} ] }
+                @{ $gw->api(GET => $path)->{json}{models} } ],
+              [ [ 'ea/m', 60 ], [ 'eb/m', 30 ], [ 'ec/m', 10 ] ],
+              'what was agreed is still agreed';
+
+    $take->('ea', 1);
+    $now = $without->('ea');
+    is_deeply $kinds->($now), { 'ec/m' => 200 }, 'one is left';
+    $take->('ec', 1);
+    ok wait_until(sub { (grep { $_ ne 'ec/m' } @{ $spread->() }) > 0 }),
+       'when none is left nobody is out';
+
+    $take->($_, 0) for qw(ea eb ec);
+    ok wait_until(sub { "@{ $spread->() }" eq "@$first" }),
+       'all are back, and every user where he was';
+    is $gw->api(PATCH => $path, { traffic_config =>
+        { validation => { eject => 'yes' } } })->{status}, 400,
+       'true or false';
 };
 
 

@@ -1,37 +1,42 @@
 /*
  * mg_call_job.c: jobs of every kind, listed, shown and cancelled.
  *
- * What makes them is elsewhere: mg_call_refresh.c, mg_call_validation.c.
+ * What makes them is elsewhere: mg_call_refresh.c, mg_call_validation.c,
+ * mg_call_retain.c.
  *
  * Pool threads; blocks on the database.
  */
 
 #include "job/mg_call_local.h"
 
+#include <stdio.h>
+
+#include "base/mg_time.h"
+#include "job/mg_engine.h"
+
+
+static int mg_job_filter(const mg_call_t *c, mg_job_filter_t *f,
+    mg_error_t *e);
+static int mg_job_filter_kind(mg_str_t kind, mg_error_t *e);
+static int mg_job_filter_state(mg_str_t state, int *n, mg_error_t *e);
+static int mg_job_unknown(const char *name, mg_str_t value,
+    const char *known, mg_error_t *e);
+
 
 int
 mg_call_job_list(mg_call_t *c, mg_error_t *e)
 {
-    int           rc;
-    mg_jw_t       w;
-    mg_pg_t      *db;
-    mg_str_t      kind;
-    mg_job_t     *rows;
-    unsigned      i, n;
-    mg_paging_t   paging;
+    int               rc;
+    mg_jw_t           w;
+    mg_pg_t          *db;
+    mg_job_t         *rows;
+    unsigned          i, n;
+    mg_paging_t       paging;
+    mg_job_filter_t   filter;
 
-    kind = mg_call_query(c, "kind");
-
-    if (kind.data && !mg_str_eq(kind, mg_str("sync"))
-        && !mg_str_eq(kind, mg_str("validate")))
+    if (mg_job_filter(c, &filter, e) != MG_OK
+        || mg_call_paging(c, &paging, e) != MG_OK)
     {
-        return mg_error_set(e, MG_E_INVALID, "kind",
-                            "kind \"%.*s\" is not known; give sync or "
-                            "validate",
-                            (int) (kind.len > 80 ? 80 : kind.len), kind.data);
-    }
-
-    if (mg_call_paging(c, &paging, e) != MG_OK) {
         return MG_ERROR;
     }
 
@@ -41,8 +46,8 @@ mg_call_job_list(mg_call_t *c, mg_error_t *e)
         return MG_ERROR;
     }
 
-    rc = mg_store_job_list(db, c->who.org_id, kind, &paging, c->arena, &rows,
-                           &n, e);
+    rc = mg_store_job_list(db, c->who.org_id, &filter, &paging, c->arena,
+                           &rows, &n, e);
     mg_pg_release(db);
 
     if (rc != MG_OK) {
@@ -58,6 +63,90 @@ mg_call_job_list(mg_call_t *c, mg_error_t *e)
     mg_call_list_end(&w, &paging);
 
     return MG_OK;
+}
+
+
+static int
+mg_job_filter(const mg_call_t *c, mg_job_filter_t *f, mg_error_t *e)
+{
+    mg_str_t  since;
+
+    memset(f, 0, sizeof(mg_job_filter_t));
+    f->kind = mg_call_query(c, "kind");
+    f->key = mg_call_query(c, "key");
+
+    if (mg_job_filter_kind(f->kind, e) != MG_OK
+        || mg_job_filter_state(mg_call_query(c, "state"), &f->state, e)
+           != MG_OK)
+    {
+        return MG_ERROR;
+    }
+
+    since = mg_call_query(c, "since");
+
+    if (since.data && mg_time_parse(since, &f->since) != MG_OK) {
+        return mg_error_set(e, MG_E_INVALID, "since",
+                            "since \"%.*s\" is no time; give one such as "
+                            "2026-06-14T00:00:00Z",
+                            (int) (since.len > 80 ? 80 : since.len),
+                            since.data);
+    }
+
+    return MG_OK;
+}
+
+
+static int
+mg_job_filter_kind(mg_str_t kind, mg_error_t *e)
+{
+    size_t    n;
+    char      known[160];
+    unsigned  i;
+
+    n = 0;
+
+    for (i = 0; kind.data && mg_job_kinds[i].handler; i++) {
+        if (mg_str_eq(mg_job_kinds[i].kind, kind)) {
+            return MG_OK;
+        }
+
+        if (n < sizeof(known)) {
+            n += (size_t) snprintf(known + n, sizeof(known) - n,
+                                   ", " MG_STR_FMT,
+                                   MG_STR_ARG(mg_job_kinds[i].kind));
+        }
+    }
+
+    return kind.data ? mg_job_unknown("kind", kind, known, e) : MG_OK;
+}
+
+
+/* -1: of any. */
+
+static int
+mg_job_filter_state(mg_str_t state, int *n, mg_error_t *e)
+{
+    *n = state.data ? mg_job_state_find(state) : -1;
+
+    if (state.data && *n < 0) {
+        return mg_job_unknown("state", state, ", pending, in_progress, "
+                              "completed, failed, cancelled", e);
+    }
+
+    return MG_OK;
+}
+
+
+/* known: names with a comma before each. */
+
+static int
+mg_job_unknown(const char *name, mg_str_t value, const char *known,
+    mg_error_t *e)
+{
+    return mg_error_set(e, MG_E_INVALID, name, "%s \"%.*s\" is not known; "
+                        "give one of %s", name,
+                        (int) (value.len > 80 ? 80 : value.len), value.data,
+                        known + 2);
 }
 
 
@@ -131,7 +220,9 @@ mg_call_write_job(mg_jw_t *w, const char *key, const mg_job_t *j)
     mg_jw_object(w, key);
     mg_jw_str(w, "id", j->id);
     mg_jw_str(w, "kind", j->kind);
+    mg_jw_str(w, "key", j->key);
     mg_jw_str(w, "status", mg_job_state_names[j->state]);
+    mg_jw_int(w, "priority", j->priority);
 
     if (j->progress < 0) {
         mg_jw_null(w, "progress");
@@ -147,6 +238,8 @@ mg_call_write_job(mg_jw_t *w, const char *key, const mg_job_t *j)
     mg_jw_raw(w, "result", j->result);
     mg_jw_str(w, "error", j->error);
     mg_call_write_time(w, "created_at", j->created_at);
+    mg_call_write_time(w, "run_after",
+                       j->state == MG_JOB_PENDING ? j->run_after : 0);
     mg_call_write_time(w, "started_at", j->started_at);
     mg_call_write_time(w, "completed_at", j->completed_at);
     mg_call_write_time(w, "last_updated_at", j->updated_at);

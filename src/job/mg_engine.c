@@ -9,9 +9,9 @@
  * later; meanwhile the job goes on, for what it writes is its own affair.
  *
  * A failure that time may heal (database away, source away or slow) is
- * followed by another attempt until these are used up.  Before that the
- * engine waits, longer each time, with the lease held and the heart
- * beating, so that the job can be cancelled or handed over in that time.
+ * followed by another attempt until these are used up.  No thread waits for
+ * that: the job is pending again, with a moment in its row before which
+ * nobody takes it, later each time.
  *
  * Called by the job module on model_jobs threads; blocks.
  */
@@ -33,9 +33,10 @@
 #define MG_ENGINE_END_US         30000000
 
 
+#define MG_ENGINE_KIND(name)   { mg_str(#name), mg_job_##name },
+
 const mg_job_kind_t  mg_job_kinds[] = {
-    { mg_str("sync"), mg_job_sync },
-    { mg_str("validate"), mg_job_validate },
+    MG_JOB_KINDS(MG_ENGINE_KIND)
     { mg_str_null, NULL }
 };
 
@@ -73,7 +74,7 @@ mg_engine_beat(mg_run_t *run)
 
     cancel = 0;
     rc = mg_store_job_heartbeat(run->heart, &run->job, run->env->owner,
-                                run->progress, &cancel, &e);
+                                run->progress, run->moved, &cancel, &e);
 
     if (rc == MG_DECLINED) {
         run->lost = 1;
@@ -129,7 +130,8 @@ mg_run_outcome(const mg_run_t *run, int rc, const mg_error_t *e)
     }
 
     if ((e->kind == MG_E_UNAVAILABLE || e->kind == MG_E_TIMEOUT)
-        && !run->cancel && run->job.attempt < run->job.max_attempts)
+        && !run->cancel
+        && (run->moved || run->job.attempt < run->job.max_attempts))
     {
         return MG_JOB_PENDING;
     }
@@ -140,44 +142,26 @@ mg_run_outcome(const mg_run_t *run, int rc, const mg_error_t *e)
 
 /* -- the end -- */
 
-/* Waits before another attempt.  MG_ERROR: the job is to stop. */
-
-static int
-mg_engine_backoff(mg_run_t *run, const mg_error_t *why)
+int64_t
+mg_engine_backoff(int64_t attempts)
 {
-    int64_t     n, wait, until;
-    mg_error_t  stop;
+    int64_t  n, wait;
 
     wait = MG_ENGINE_BACKOFF_US;
 
-    for (n = 1; n < run->job.attempt && wait < MG_ENGINE_BACKOFF_MAX_US; n++)
-    {
+    for (n = 1; n < attempts && wait < MG_ENGINE_BACKOFF_MAX_US; n++) {
         wait *= 2;
     }
 
-    run->env->log(MG_LOG_WARN, "job " MG_STR_FMT " (" MG_STR_FMT "): attempt "
-                  "%d of %d failed, the next in %d s: %s",
-                  MG_STR_ARG(run->job.id), MG_STR_ARG(run->job.kind),
-                  (int) run->job.attempt, (int) run->job.max_attempts,
-                  (int) (wait / 1000000), why->message);
-
-    until = mg_mono_us() + wait;
-
-    while (mg_mono_us() < until) {
-        if (mg_run_stop(run, &stop) != MG_OK) {
-            return MG_ERROR;
-        }
-
-        usleep(MG_ENGINE_STEP_US);
-    }
-
-    return MG_OK;
+    return wait < MG_ENGINE_BACKOFF_MAX_US ? wait : MG_ENGINE_BACKOFF_MAX_US;
 }
 
 
+/* wait_us: before another attempt; 0: none is due to a failure. */
+
 static int
-mg_engine_end_once(mg_run_t *run, mg_job_state_e state, mg_str_t error,
-    mg_error_t *e)
+mg_engine_end_once(mg_run_t *run, mg_job_state_e state, int64_t wait_us,
+    mg_str_t error, mg_error_t *e)
 {
     int       rc;
     mg_pg_t  *c;
@@ -187,8 +171,10 @@ mg_engine_end_once(mg_run_t *run, mg_job_state_e state, mg_str_t error,
         return MG_ERROR;
     }
 
-    rc = mg_store_job_end(c, &run->job, run->env->owner, state, run->result,
-                          error, e);
+    rc = wait_us ? mg_store_job_retry(c, &run->job, run->env->owner, wait_us,
+                                      run->moved, error, e)
+                 : mg_store_job_end(c, &run->job, run->env->owner, state,
+                                    run->result, error, e);
     mg_pg_release(c);
 
     return rc;
@@ -201,7 +187,8 @@ mg_engine_end_once(mg_run_t *run, mg_job_state_e state, mg_str_t error,
  */
 
 static void
-mg_engine_end(mg_run_t *run, mg_job_state_e state, mg_str_t error)
+mg_engine_end(mg_run_t *run, mg_job_state_e state, int64_t wait_us,
+    mg_str_t error)
 {
     int64_t     until, wait;
     mg_error_t  e;
@@ -209,7 +196,7 @@ mg_engine_end(mg_run_t *run, mg_job_state_e state, mg_str_t error)
     until = mg_mono_us() + MG_ENGINE_END_US;
     wait = MG_ENGINE_STEP_US;
 
-    while (mg_engine_end_once(run, state, error, &e) == MG_ERROR) {
+    while (mg_engine_end_once(run, state, wait_us, error, &e) == MG_ERROR) {
 
         if (mg_engine_leaves(run) || mg_mono_us() + wait > until
             || e.kind != MG_E_UNAVAILABLE)
@@ -227,12 +214,21 @@ mg_engine_end(mg_run_t *run, mg_job_state_e state, mg_str_t error)
 
 
 static void
-mg_engine_report(mg_run_t *run, mg_job_state_e state, int64_t started,
-    const mg_error_t *e)
+mg_engine_report(mg_run_t *run, mg_job_state_e state, int64_t wait_us,
+    int64_t started, const mg_error_t *e)
 {
     int64_t  ms;
 
     ms = (mg_mono_us() - started) / 1000;
+
+    if (wait_us) {
+        run->env->log(MG_LOG_WARN, "job " MG_STR_FMT " (" MG_STR_FMT "): "
+                      "attempt %d of %d failed, the next in %d ms: %s",
+                      MG_STR_ARG(run->job.id), MG_STR_ARG(run->job.kind),
+                      (int) run->job.attempt, (int) run->job.max_attempts,
+                      (int) (wait_us / 1000), e->message);
+        return;
+    }
 
     if (state == MG_JOB_FAILED) {
         run->env->log(MG_LOG_ERROR, "job " MG_STR_FMT " (" MG_STR_FMT ") "
@@ -273,7 +269,7 @@ static void
 mg_engine_run(mg_run_t *run)
 {
     int             rc;
-    int64_t         started;
+    int64_t         started, wait_us;
     mg_str_t        error;
     mg_error_t      e;
     mg_job_state_e  state;
@@ -286,22 +282,7 @@ mg_engine_run(mg_run_t *run)
     run->beat_us = started + MG_ENGINE_BEAT_US;
     run->cancel = run->job.cancel_requested;
 
-    for ( ;; ) {
-        rc = mg_engine_call(run, &e);
-        state = mg_run_outcome(run, rc, &e);
-
-        if (state != MG_JOB_PENDING || e.kind == MG_E_CANCELLED || run->lost)
-        {
-            break;
-        }
-
-        if (mg_engine_backoff(run, &e) != MG_OK) {
-            state = mg_run_outcome(run, rc, &e);
-            break;
-        }
-
-        run->job.attempt++;
-    }
+    rc = mg_engine_call(run, &e);
 
     if (run->heart) {
         mg_pg_release(run->heart);
@@ -309,15 +290,31 @@ mg_engine_run(mg_run_t *run)
     }
 
     if (run->lost) {
+        mg_metric_add(run->env->metrics, JOBS_LOST, 1);
         run->env->log(MG_LOG_WARN, "job " MG_STR_FMT ": the lease was lost, "
                       "another worker goes on", MG_STR_ARG(run->job.id));
         return;
     }
 
-    mg_engine_report(run, state, started, &e);
+    state = mg_run_outcome(run, rc, &e);
+    wait_us = 0;
+
+    if (state == MG_JOB_PENDING) {
+
+        if (e.kind == MG_E_CANCELLED) {
+            mg_metric_add(run->env->metrics, JOBS_HANDED_OVER, 1);
+
+        } else {
+            mg_metric_add(run->env->metrics, JOBS_RETRIED, 1);
+            wait_us = run->retry_us ? run->retry_us
+                                    : mg_engine_backoff(run->job.attempt);
+        }
+    }
+
+    mg_engine_report(run, state, wait_us, started, &e);
 
     error = (state == MG_JOB_COMPLETED) ? mg_str_null : mg_str_z(e.message);
-    mg_engine_end(run, state, error);
+    mg_engine_end(run, state, wait_us, error);
 }
 
 
@@ -354,10 +351,8 @@ mg_engine_claim(const mg_env_t *env, mg_str_t id, const int *hand_over,
     c = mg_pg_checkout(env->db, e);
 
     if (c) {
-        rc = id.data ? mg_store_job_claim_one(c, env->owner, id, run.arena,
-                                              &run.job, e)
-                     : mg_store_job_claim(c, env->owner, run.arena, &run.job,
-                                          e);
+        rc = mg_store_job_claim_one(c, env->owner, MG_JOB_KIND_NAMES, id,
+                                    run.arena, &run.job, e);
         mg_pg_release(c);
     }
 

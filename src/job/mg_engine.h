@@ -4,14 +4,18 @@
  *     claim (SKIP LOCKED, lease) -> run by kind -> end
  *                 ^                    |
  *                 |    heartbeat: lease, progress, cancel?
+ *                 |
  *                 +--- hand-over: state pending, somebody else goes on
+ *                 +--- another attempt: pending, not before a while
  *
  * The heart beats twice a second, not because of the lease (10 s) but
  * because a cancellation must be noticed within one.
  *
  * The truth is the row.  A job function works in steps, looks at
  * mg_run_stop() at least every 200 ms and can be run again from where the
- * database says it was: kill -9 costs a lease, a reload nothing.
+ * database says it was: kill -9 costs a lease, a reload nothing.  What it
+ * has done for good it says (moved): a job runs out of attempts only while
+ * it does not get further.
  *
  * Blocks: model_jobs threads only.
  */
@@ -27,6 +31,17 @@
 #define MG_JOB_KEY_SYNC       "sync:models.dev"
 #define MG_JOB_PAYLOAD_SYNC   "{\"source\": \"models.dev\"}"
 
+/* What this version knows how to do: X(kind), run by mg_job_kind(). */
+#define MG_JOB_KINDS(X)                                                       \
+    X(sync)                                                                   \
+    X(validate)                                                               \
+    X(retain)                                                                 \
+    X(webhook)
+
+/* Their names for mg_store_job_claim() and mg_store_job_waiting(). */
+#define MG_JOB_KIND_NAME(name)   "," #name
+#define MG_JOB_KIND_NAMES        mg_str(MG_JOB_KINDS(MG_JOB_KIND_NAME))
+
 
 typedef struct {
     const mg_env_t  *env;
@@ -38,6 +53,10 @@ typedef struct {
     int64_t          until_us;       /* mg_mono_us(): then it is handed over;
                                         0: never */
     int              progress;       /* 0..100 */
+    int              moved;          /* set it after each step whose effect
+                                        stays */
+    int64_t          retry_us;       /* set it to wait so long before the
+                                        next attempt; 0: as the engine does */
     int              cancel;         /* asked for by somebody */
     int              lost;           /* the lease is another's now */
     mg_str_t         result;         /* JSON object for the row */
@@ -51,7 +70,7 @@ typedef struct {
     mg_job_pt   handler;
 } mg_job_kind_t;
 
-/* sync, validate; ends with handler == NULL. */
+/* MG_JOB_KINDS; ends with handler == NULL. */
 extern const mg_job_kind_t  mg_job_kinds[];
 
 
@@ -86,9 +105,24 @@ int mg_run_stop(mg_run_t *run, mg_error_t *e);
 mg_job_state_e mg_run_outcome(const mg_run_t *run, int rc,
     const mg_error_t *e);
 
+/*
+ * us before the next attempt, after so many have failed: a second, twice as
+ * long each time, half a minute at most.
+ */
+int64_t mg_engine_backoff(int64_t attempts);
+
 
 int mg_job_sync(mg_run_t *run, mg_error_t *e);
 int mg_job_validate(mg_run_t *run, mg_error_t *e);
+int mg_job_retain(mg_run_t *run, mg_error_t *e);
+int mg_job_webhook(mg_run_t *run, mg_error_t *e);
+
+/*
+ * Asks for a job that takes away what a group keeps no longer.  MG_E_CONFLICT
+ * with j->id if one is pending or running.
+ */
+int mg_retain_ask(mg_pg_t *db, const mg_actor_t *who, mg_str_t group_id,
+    mg_arena_t *a, mg_job_t *j, mg_error_t *e);
 
 
 #endif /* MG_ENGINE_H */

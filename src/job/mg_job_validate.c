@@ -7,8 +7,10 @@
  * The run's row (ai_model_validation_progress) and its list of models are
  * in the database, so a run that is taken up by another worker goes on with
  * what has no result yet: nothing is validated twice but what was in
- * flight.  The provider's list is asked for together with the first models;
- * a provider that refuses it (401, 404) is validated by the models that the
+ * flight, and nothing more than twice, however often workers are killed: what
+ * two of them had begun is unverified.  The provider's list is asked for
+ * together with the first models; a provider that refuses it (401, 404) is
+ * validated by the models that the
  * catalog knows, and the reason is kept.
  *
  * The key is opened for this run only, lies in one buffer that is wiped at
@@ -31,14 +33,23 @@
 #define MG_VALIDATE_STOP_US       2000000
 
 
-static void mg_validate_started(void *ctx, const mg_model_t *m);
-static int mg_validate_verdict(void *ctx, const mg_model_t *m,
+/* Begun by so many workers that were lost: it is not asked again. */
+#define MG_VALIDATE_BEGUN_MAX     2
+
+
+static void mg_validate_started(void *ctx, const mg_validation_model_t *m);
+static int mg_validate_begin_models(void *ctx,
+    const mg_validation_model_t **models, unsigned n, mg_error_t *e);
+static int mg_validate_known(void *ctx, const mg_validation_model_t *m);
+static int mg_validate_verdict(void *ctx, const mg_validation_model_t *m,
     const mg_validation_result_t *r, mg_error_t *e);
 static int mg_validate_tick(void *ctx, mg_error_t *e);
 
 
 static const mg_probe_handler_t  mg_validate_handler = {
     mg_validate_started,
+    mg_validate_begin_models,
+    mg_validate_known,
     mg_validate_verdict,
     mg_validate_listed,
     mg_validate_tick
@@ -59,7 +70,6 @@ mg_validate_payload(mg_validate_t *v, mg_error_t *e)
 
     v->id = mg_json_str(payload, "validation_id");
     v->provider_id = mg_json_str(payload, "provider_id");
-    v->only_failed = (mg_json_tri(mg_json_get(payload, "only_failed")) == 1);
 
     if (v->id.len == 0 || v->provider_id.len == 0) {
         return mg_error_set(e, MG_E_INVALID, "payload", "the payload of a "
@@ -112,6 +122,11 @@ mg_validate_load(mg_validate_t *v, mg_error_t *e)
         return MG_ERROR;
     }
 
+    /* whoever leaves in order says so in the row */
+
+    v->killed = !mg_str_eq(v->row.phase, mg_str("waiting"));
+    v->fixed = (v->row.only_failed || v->row.chosen);
+
     return mg_target_open(v->env, v->run->job.org_id, &v->provider,
                           v->run->arena, &v->target, e);
 }
@@ -137,12 +152,12 @@ mg_validate_pending(mg_validate_t *v, mg_error_t *e)
     rc = MG_OK;
 
     /*
-     * Begins with the models that are known.  A run that retries what
-     * failed has its list from the beginning, a resumed one from before.
+     * Begins with the models that are known.  A run over given models has
+     * its list from the beginning, a resumed one from before.
      */
 
-    if (v->row.total <= 0 && !v->only_failed) {
-        rc = mg_store_validation_discovered(db, v->id, NULL, 0, e);
+    if (!v->row.listed) {
+        rc = mg_store_validation_discovered(db, v->id, NULL, e);
     }
 
     if (rc == MG_OK) {
@@ -158,8 +173,41 @@ mg_validate_pending(mg_validate_t *v, mg_error_t *e)
 }
 
 
+/* What two workers had begun when they were lost. */
+
+static int
+mg_validate_interrupted(mg_validate_t *v, mg_error_t *e)
+{
+    unsigned                i;
+    mg_validation_result_t  r;
+
+    memset(&r, 0, sizeof(r));
+    r.unverified = 1;
+    r.latency_us = -1;
+    r.error_class = mg_str("interrupted");
+    r.error = mg_str("its test was interrupted twice by the loss of a "
+                     "worker; validate it alone to test it again");
+
+    for (i = 0; i < v->n; i++) {
+        if (v->models[i].begun < MG_VALIDATE_BEGUN_MAX) {
+            continue;
+        }
+
+        v->models[i].active = 0;
+        r.model_id = v->models[i].id;
+        r.tested_at = mg_now_us();
+
+        if (mg_verdict_add(&v->verdicts, &r, e) != MG_OK) {
+            return MG_ERROR;
+        }
+    }
+
+    return MG_OK;
+}
+
+
 static void
-mg_validate_started(void *ctx, const mg_model_t *m)
+mg_validate_started(void *ctx, const mg_validation_model_t *m)
 {
     mg_validate_t  *v = ctx;
 
@@ -167,8 +215,62 @@ mg_validate_started(void *ctx, const mg_model_t *m)
 }
 
 
+/*
+ * Before anything is asked the database knows of it.  What the list has just
+ * added gets there with the list, see mg_validate_settle().
+ */
+
 static int
-mg_validate_verdict(void *ctx, const mg_model_t *m,
+mg_validate_begin_models(void *ctx, const mg_validation_model_t **models,
+    unsigned n, mg_error_t *e)
+{
+    int             rc;
+    mg_pg_t        *db;
+    mg_validate_t  *v = ctx;
+
+    if (v->verdicts.hold && models[0] >= v->extra
+        && models[0] < v->extra + v->n_extra)
+    {
+        v->n_begun = (unsigned) (models[n - 1] - v->extra) + 1;
+        return MG_OK;
+    }
+
+    db = mg_pg_checkout(v->env->db, e);
+
+    if (db == NULL) {
+        return MG_DECLINED;
+    }
+
+    rc = mg_store_validation_begin(db, v->id, models, n, e);
+    mg_pg_release(db);
+
+    if (rc == MG_OK) {
+        return MG_OK;
+    }
+
+    /* the verdicts' saves know how long the database may be away */
+
+    return (e->kind == MG_E_UNAVAILABLE || e->kind == MG_E_TIMEOUT)
+           ? MG_DECLINED : MG_ERROR;
+}
+
+
+static int
+mg_validate_known(void *ctx, const mg_validation_model_t *m)
+{
+    const mg_validate_t  *v = ctx;
+
+    if (m->listed) {
+        return 1;
+    }
+
+    return (v->has_list && v->n_listed
+            && v->target.probe.protocol->authority) ? 0 : -1;
+}
+
+
+static int
+mg_validate_verdict(void *ctx, const mg_validation_model_t *m,
     const mg_validation_result_t *r, mg_error_t *e)
 {
     mg_validate_t  *v = ctx;
@@ -189,7 +291,8 @@ mg_validate_tick(void *ctx, mg_error_t *e)
     int64_t         done;
     mg_validate_t  *v = ctx;
 
-    done = v->before + v->verdicts.available + v->verdicts.unavailable;
+    done = v->before + mg_verdict_count(&v->verdicts);
+    v->verdicts.left = v->total - done;
 
     if (v->total > 0) {
         v->run->progress = (int) (done * 100 / v->total);
@@ -225,6 +328,9 @@ mg_validate_probe(mg_validate_t *v, mg_error_t *e)
              && (rc = mg_validate_settle(v, e)) == MG_OK);
 
     if (rc == MG_OK) {
+        v->verdicts.left = 0;
+        v->verdicts.phase = "finishing";
+
         return mg_verdict_flush(&v->verdicts, 1, e);
     }
 
@@ -261,6 +367,7 @@ mg_validate_result(mg_validate_t *v)
     mg_jw_int(&w, "validated_before", v->before);
     mg_jw_int(&w, "available", d->available);
     mg_jw_int(&w, "unavailable", d->unavailable);
+    mg_jw_int(&w, "unverified", d->unverified);
 
     if (v->has_list) {
         mg_jw_int(&w, "listed", v->n_listed);
@@ -326,8 +433,45 @@ mg_validate_end(mg_validate_t *v, mg_job_state_e state, mg_str_t error,
 }
 
 
+/*
+ * Is the provider's own list to be read?  For given models only if there is
+ * one that nobody can ask, of which the list is all that tells.
+ */
+
 static int
-mg_validate_work(mg_validate_t *v, mg_error_t *e)
+mg_validate_wants_list(mg_validate_t *v)
+{
+    int                   rc;
+    mg_buf_t              path, body;
+    unsigned              i;
+    mg_model_t            m;
+    const mg_protocol_t  *protocol;
+
+    protocol = v->target.probe.protocol;
+
+    if (protocol->list_path == NULL || !v->fixed) {
+        return protocol->list_path != NULL;
+    }
+
+    for (rc = MG_OK, i = 0; rc != MG_DECLINED && i < v->n; i++) {
+        mg_buf_init(&path, 0);
+        mg_buf_init(&body, 0);
+        mg_model_init(&m);
+        m.provider_model_id = v->models[i].provider_model_id;
+        m.type = (mg_model_type_e) v->models[i].type;
+
+        rc = protocol->probe(&m, &path, &body);
+
+        mg_buf_free(&path);
+        mg_buf_free(&body);
+    }
+
+    return rc == MG_DECLINED;
+}
+
+
+static int
+mg_validate_begin(mg_validate_t *v, mg_error_t *e)
 {
     if (mg_validate_load(v, e) != MG_OK || mg_validate_pending(v, e) != MG_OK)
     {
@@ -335,12 +479,35 @@ mg_validate_work(mg_validate_t *v, mg_error_t *e)
     }
 
     v->probes = mg_probes_create(&v->target.probe, &mg_validate_handler, v);
+    v->verdicts.phase = "testing";
+
+    if (v->probes && mg_validate_wants_list(v)) {
+        v->verdicts.phase = "discovering";
+        mg_pages_init(&v->pages, v->target.probe.protocol, v->provider_id);
+
+        if (mg_probes_add_list(v->probes, mg_buf_view(&v->pages.path))
+            != MG_OK)
+        {
+            mg_probes_destroy(v->probes);
+            v->probes = NULL;
+        }
+    }
 
     if (v->probes == NULL
-        || (!v->only_failed && mg_probes_add_list(v->probes) != MG_OK)
         || mg_probes_add(v->probes, v->models, v->n) != MG_OK)
     {
         return mg_error_set(e, MG_E_INTERNAL, NULL, "out of memory");
+    }
+
+    return mg_validate_interrupted(v, e);
+}
+
+
+static int
+mg_validate_work(mg_validate_t *v, mg_error_t *e)
+{
+    if (mg_validate_begin(v, e) != MG_OK) {
+        return MG_ERROR;
     }
 
     if (mg_validate_probe(v, e) != MG_OK) {
@@ -370,6 +537,7 @@ mg_job_validate(mg_run_t *run, mg_error_t *e)
     memset(&v, 0, sizeof(v));
     v.run = run;
     v.env = run->env;
+    mg_buf_init(&v.rows, 0);
 
     rc = mg_validate_payload(&v, e);
     if (rc != MG_OK) {
@@ -383,6 +551,8 @@ mg_job_validate(mg_run_t *run, mg_error_t *e)
     }
 
     mg_probes_destroy(v.probes);
+    mg_pages_free(&v.pages);
+    mg_buf_free(&v.rows);
     mg_target_close(&v.target);
 
     if (!run->lost) {

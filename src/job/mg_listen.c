@@ -7,27 +7,27 @@
  *
  * A notification is a hint and nothing else: whoever is notified looks at
  * the generations, also after each (re)connect, since what was sent
- * meanwhile is lost.  The thread owns its connection; the mutex guards
- * "stop", "done" and "left" and is held while notify runs, so that after
- * mg_listen_end() nobody is called any more.
+ * meanwhile is lost.  Events are different: their payload goes into the ring
+ * that all workers read.  The thread owns its connection; the mutex guards
+ * "stop" and is held while notify runs, so that after mg_listen_end() nobody
+ * is called any more.
  */
 
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/mg_thread.h"
 #include "job/mg_keep.h"
 
 
 #define MG_LISTEN_CHANNEL     "model_generation"
+#define MG_LISTEN_EVENTS      "model_progress"
 #define MG_LISTEN_PAUSE_MIN   200       /* ms */
 #define MG_LISTEN_PAUSE_MAX   5000
-#define MG_LISTEN_JOIN_MS     200
 
 
 struct mg_listen_s {
@@ -35,17 +35,16 @@ struct mg_listen_s {
     void             (*notify)(void *ctx);
     void              *ctx;
     mg_pg_options_t    options;
-    pthread_t          thread;
+    mg_thread_t       *thread;
     pthread_mutex_t    mutex;
-    pthread_cond_t     ended;
     int                fd;         /* eventfd: readable when to stop */
     int                stop;
-    int                done;       /* the thread is about to return */
-    int                left;       /* nobody joins: it frees all this */
 };
 
 
-static void *mg_listen_thread(void *data);
+static void mg_listen_run(mg_thread_t *t, void *data);
+static mg_pg_listener_t *mg_listen_open(mg_listen_t *l);
+static void mg_listen_heard(void *data, mg_str_t payload);
 static void mg_listen_serve(mg_listen_t *l, mg_pg_listener_t *c);
 static int mg_listen_call(mg_listen_t *l);
 static int mg_listen_pause(mg_listen_t *l, unsigned ms);
@@ -56,8 +55,6 @@ mg_listen_t *
 mg_listen_start(const mg_env_t *env, void (*notify)(void *ctx), void *ctx,
     mg_error_t *e)
 {
-    int           rc;
-    sigset_t      all, before;
     mg_listen_t  *l;
 
     l = calloc(1, sizeof(mg_listen_t));
@@ -81,20 +78,9 @@ mg_listen_start(const mg_env_t *env, void (*notify)(void *ctx), void *ctx,
     }
 
     (void) pthread_mutex_init(&l->mutex, NULL);
-    (void) pthread_cond_init(&l->ended, NULL);
+    l->thread = mg_thread_start(mg_listen_run, l, e);
 
-    /* signals are for the thread that runs the event loop */
-
-    (void) sigfillset(&all);
-    (void) pthread_sigmask(SIG_BLOCK, &all, &before);
-
-    rc = pthread_create(&l->thread, NULL, mg_listen_thread, l);
-
-    (void) pthread_sigmask(SIG_SETMASK, &before, NULL);
-
-    if (rc != 0) {
-        (void) mg_error_set(e, MG_E_INTERNAL, NULL,
-                            "pthread_create() failed: %s", strerror(rc));
+    if (l->thread == NULL) {
         mg_listen_free(l);
         return NULL;
     }
@@ -124,42 +110,11 @@ mg_listen_end(mg_listen_t *l)
 void
 mg_listen_stop(mg_listen_t *l)
 {
-    int              rc, done;
-    struct timespec  until;
-
     mg_listen_end(l);
 
-    (void) clock_gettime(CLOCK_REALTIME, &until);
+    /* one in a connect that nothing interrupts keeps what it has */
 
-    until.tv_nsec += MG_LISTEN_JOIN_MS * 1000000L;
-
-    if (until.tv_nsec >= 1000000000L) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000L;
-    }
-
-    (void) pthread_mutex_lock(&l->mutex);
-
-    rc = 0;
-
-    while (!l->done && rc != ETIMEDOUT) {
-        rc = pthread_cond_timedwait(&l->ended, &l->mutex, &until);
-    }
-
-    done = l->done;
-
-    if (!done) {
-
-        /* in a connect that nothing interrupts; the process ends anyway */
-
-        l->left = 1;
-        (void) pthread_detach(l->thread);
-    }
-
-    (void) pthread_mutex_unlock(&l->mutex);
-
-    if (done) {
-        (void) pthread_join(l->thread, NULL);
+    if (mg_thread_stop(l->thread)) {
         mg_listen_free(l);
     }
 }
@@ -169,25 +124,24 @@ static void
 mg_listen_free(mg_listen_t *l)
 {
     (void) close(l->fd);
-    (void) pthread_cond_destroy(&l->ended);
     (void) pthread_mutex_destroy(&l->mutex);
     free(l);
 }
 
 
-static void *
-mg_listen_thread(void *data)
+static void
+mg_listen_run(mg_thread_t *t, void *data)
 {
-    int                left;
     unsigned           pause;
-    mg_error_t         e;
     mg_listen_t       *l = data;
     mg_pg_listener_t  *c;
+
+    (void) t;
 
     pause = MG_LISTEN_PAUSE_MIN;
 
     do {
-        c = mg_pg_listener_open(&l->options, MG_LISTEN_CHANNEL, &e);
+        c = mg_listen_open(l);
 
         if (c) {
             pause = MG_LISTEN_PAUSE_MIN;
@@ -209,20 +163,49 @@ mg_listen_thread(void *data)
         }
 
     } while (1);
+}
 
-    (void) pthread_mutex_lock(&l->mutex);
 
-    l->done = 1;
-    left = l->left;
+/*
+ * From here on events are heard; those before were missed, so whoever follows
+ * a topic asks for its state.
+ */
 
-    (void) pthread_cond_signal(&l->ended);
-    (void) pthread_mutex_unlock(&l->mutex);
+static mg_pg_listener_t *
+mg_listen_open(mg_listen_t *l)
+{
+    mg_error_t         e;
+    mg_pg_listener_t  *c;
 
-    if (left) {
-        mg_listen_free(l);
+    c = mg_pg_listener_open(&l->options, MG_LISTEN_CHANNEL, &e);
+
+    if (c == NULL || l->env->events == NULL) {
+        return c;
     }
 
-    return NULL;
+    if (mg_pg_listener_also(c, MG_LISTEN_EVENTS, mg_listen_heard, l, &e)
+        != MG_OK)
+    {
+        mg_pg_listener_close(c);
+        return NULL;
+    }
+
+    mg_event_gap(l->env->events);
+
+    return c;
+}
+
+
+static void
+mg_listen_heard(void *data, mg_str_t payload)
+{
+    mg_listen_t  *l = data;
+
+    mg_event_hear(l->env->events, payload);
+
+    if (l->env->metrics) {
+        mg_metric_add(l->env->metrics, EVENTS_HEARD, 1);
+    }
 }
 
 

@@ -1,15 +1,16 @@
 /*
  * mg_probe.c: the requests of a validation, from the first to the last.
  *
- *     waiting -> next() -> in flight -> verdict
- *                  ^           |
- *                  +-- again --+   (once, after a pause)
+ *     waiting -> next() -> in flight ----------> verdict
+ *                 | ^           |                   ^
+ *                 | +-- again --+   (once, later)   |
+ *                 +-- untested, until the end ------+
  *
  * One small struct a model holds the buffers of its request while it is in
  * flight; structs come in blocks, one for each time that models are added.
  * Those that wait for their second try are a list ordered by nothing: it is
- * short, and only looked at when there is room for a request.  The request
- * for the provider's list is one of them, without a model.  An arena for
+ * short, and only looked at when there is room for a request.  The requests
+ * for pages of the provider's list are of them, without a model.  An arena for
  * what one answer needs is reset with each answer.
  *
  * Called by the validation job; one thread; blocks.
@@ -20,6 +21,7 @@
 #include <stdlib.h>
 
 #include "base/mg_time.h"
+#include "job/mg_target.h"
 
 
 #define MG_PROBE_TRIES          2
@@ -36,14 +38,25 @@
 #define MG_PROBE_ANSWER_MAX     (256 * 1024)
 #define MG_PROBE_LIST_MAX       (16 * 1024 * 1024)
 
+/* Models that are begun with one statement. */
+#define MG_PROBE_BATCH          256
+#define MG_PROBE_BEGIN_US       250000
+
+/* How often it is looked at whether there is room at the host. */
+#define MG_PROBE_SLEEP_MS       50
+#define MG_PROBE_CROWDED_MS     5
+
 
 typedef struct mg_probe_s  mg_probe_t;
 
 struct mg_probe_s {
-    const mg_model_t          *model;      /* NULL: the list of models */
+    const mg_validation_model_t
+                              *model;      /* NULL: the list of models ... */
+    mg_str_t                   path;       /* ... of which this is a page */
     mg_probe_t                *next;       /* in one of the two lists */
     int64_t                    due_us;
-    unsigned                   tries;
+    unsigned                   tries:8;
+    unsigned                   begun:1;    /* noted by the handler */
     mg_buf_t                   url;
     mg_buf_t                   body;
 };
@@ -67,9 +80,12 @@ struct mg_probes_s {
     mg_probe_t                *waiting;
     mg_probe_t               **last;       /* of those that wait */
     mg_probe_t                *again;
+    mg_probe_t                *untested;
+    mg_host_run_t              host;
     unsigned                   in_flight;
     int64_t                    space_us;   /* between requests */
     int64_t                    next_us;
+    int64_t                    begin_us;   /* before that nothing is begun */
     unsigned                   failed:1;
     mg_error_t                 failure;    /* of a verdict */
 };
@@ -94,6 +110,7 @@ mg_probes_create(const mg_probe_target_t *t, const mg_probe_handler_t *h,
     r->space_us = (t->rate_limit > 0) ? 60000000 / t->rate_limit : 0;
     r->arena = mg_arena_create(16 * 1024 * 1024);
     r->http = mg_http_create(t->concurrency, NULL);
+    mg_host_begin(&r->host, t->hosts, t->host, t->host_max);
 
     if (r->arena == NULL || r->http == NULL) {
         mg_probes_destroy(r);
@@ -120,13 +137,15 @@ mg_probes_destroy(mg_probes_t *r)
     }
 
     mg_http_destroy(r->http);
+    mg_host_end(&r->host);
     mg_arena_destroy(r->arena);
     free(r);
 }
 
 
 int
-mg_probes_add(mg_probes_t *r, const mg_model_t *models, unsigned n)
+mg_probes_add(mg_probes_t *r, const mg_validation_model_t *models,
+    unsigned n)
 {
     unsigned           i;
     mg_probe_block_t  *b;
@@ -144,7 +163,7 @@ mg_probes_add(mg_probes_t *r, const mg_model_t *models, unsigned n)
     r->blocks = b;
 
     for (i = 0; i < n; i++) {
-        b->probes[i].model = models ? &models[i] : NULL;
+        b->probes[i].model = &models[i];
         *r->last = &b->probes[i];
         r->last = &b->probes[i].next;
     }
@@ -154,9 +173,28 @@ mg_probes_add(mg_probes_t *r, const mg_model_t *models, unsigned n)
 
 
 int
-mg_probes_add_list(mg_probes_t *r)
+mg_probes_add_list(mg_probes_t *r, mg_str_t path)
 {
-    return mg_probes_add(r, NULL, 1);
+    mg_probe_block_t  *b;
+
+    b = calloc(1, sizeof(mg_probe_block_t) + sizeof(mg_probe_t));
+    if (b == NULL) {
+        return MG_ERROR;
+    }
+
+    b->next = r->blocks;
+    r->blocks = b;
+
+    b->probes[0].path = path;
+    b->probes[0].next = r->waiting;
+
+    if (r->waiting == NULL) {
+        r->last = &b->probes[0].next;
+    }
+
+    r->waiting = &b->probes[0];
+
+    return MG_OK;
 }
 
 
@@ -201,28 +239,96 @@ mg_probe_redact(mg_str_t text, mg_str_t secret, mg_arena_t *a)
 /* -- verdicts -- */
 
 static void
+mg_probe_tell(mg_probes_t *r, const mg_probe_t *p, mg_validation_result_t *v)
+{
+    v->model_id = p->model->id;
+    v->tested_at = mg_now_us();
+
+    if (!r->failed
+        && r->handler->verdict(r->ctx, p->model, v, &r->failure) != MG_OK)
+    {
+        r->failed = 1;
+    }
+}
+
+
+static void
 mg_probe_say(mg_probes_t *r, const mg_probe_t *p, mg_probe_class_e class,
     const mg_http_response_t *res, mg_str_t message)
 {
     mg_validation_result_t  v;
 
     memset(&v, 0, sizeof(v));
-    v.model_id = p->model->id;
     v.available = (class == MG_PROBE_OK);
     v.latency_us = (res && res->status) ? res->latency_us : -1;
     v.status_code = res ? res->status : 0;
-    v.tested_at = mg_now_us();
 
     if (class != MG_PROBE_OK) {
         v.error_class = mg_probe_class_names[class];
         v.error = mg_probe_redact(message, r->target->secret, r->arena);
     }
 
-    if (!r->failed
-        && r->handler->verdict(r->ctx, p->model, &v, &r->failure) != MG_OK)
-    {
-        r->failed = 1;
+    mg_probe_tell(r, p, &v);
+}
+
+
+/* Nobody can ask it, so it is never available. */
+
+static void
+mg_probe_metadata(mg_probes_t *r, const mg_probe_t *p)
+{
+    int                     known;
+    mg_validation_result_t  v;
+
+    known = r->handler->known(r->ctx, p->model);
+
+    memset(&v, 0, sizeof(v));
+    v.latency_us = -1;
+    v.unverified = (known != 0);
+
+    if (known == 0) {
+        v.error_class = mg_probe_class_names[MG_PROBE_NOT_FOUND];
+        v.error = mg_str("the provider's own list does not have it");
+
+    } else {
+        mg_arena_reset(r->arena);
+        v.error = mg_arena_printf(r->arena, "no request is known that tests "
+                                  "a model of type " MG_STR_FMT ": %s",
+                                  MG_STR_ARG(
+                                  mg_model_type_names[p->model->type]),
+                                  known == 1 ? "the provider lists it"
+                                  : "only its metadata is known");
     }
+
+    mg_probe_tell(r, p, &v);
+}
+
+
+static void
+mg_probe_untested(mg_probes_t *r)
+{
+    mg_probe_t  *p;
+
+    while (r->untested && !r->failed) {
+        p = r->untested;
+        r->untested = p->next;
+
+        if (p->model->active) {
+            mg_probe_metadata(r, p);
+        }
+    }
+}
+
+
+/* What a protocol looks at of a model. */
+
+static void
+mg_probe_model(const mg_probe_t *p, mg_model_t *m)
+{
+    mg_model_init(m);
+    m->id = p->model->id;
+    m->provider_model_id = p->model->provider_model_id;
+    m->type = (mg_model_type_e) p->model->type;
 }
 
 
@@ -285,18 +391,24 @@ mg_probe_free(mg_probe_t *p)
 static int
 mg_probe_build(mg_probes_t *r, mg_probe_t *p)
 {
-    int  rc;
+    int         rc;
+    mg_model_t  m;
 
     mg_buf_init(&p->url, 0);
     mg_buf_init(&p->body, 0);
     mg_buf_str(&p->url, r->target->base);
 
     if (p->model == NULL) {
-        mg_buf_z(&p->url, r->target->protocol->list_path);
+        mg_buf_str(&p->url, p->path);
         return MG_OK;
     }
 
-    rc = r->target->protocol->probe(p->model, &p->url, &p->body);
+    mg_probe_model(p, &m);
+    rc = r->target->protocol->probe(&m, &p->url, &p->body);
+
+    if (rc == MG_OK && r->target->paths.len) {
+        rc = mg_target_path(r->target, p->model->provider_model_id, &p->url);
+    }
 
     if (rc != MG_OK) {
         mg_probe_free(p);
@@ -313,9 +425,10 @@ mg_probe_fill(const mg_probes_t *r, mg_probe_t *p, mg_http_request_t *req)
     const mg_probe_target_t  *t;
 
     t = r->target;
-    req->method = p->model ? "POST" : "GET";
     req->url = mg_buf_view(&p->url);
-    req->body = p->model ? mg_buf_view(&p->body) : mg_str_null;
+    req->body = p->model ? mg_buf_view(&p->body)
+                         : mg_str_z(t->protocol->list_body);
+    req->method = req->body.len ? "POST" : "GET";
 
     for (i = 0; i < t->n_headers; i++) {
         req->headers[i] = t->headers[i];
@@ -353,6 +466,56 @@ mg_probe_due(mg_probes_t *r)
 }
 
 
+/*
+ * Says of those at the head of the queue that they are begun: of those that
+ * were never begun before as many as there are requests at once, of others no
+ * more than there is room for now.  0: not now.
+ */
+
+static int
+mg_probe_begin(mg_probes_t *r)
+{
+    int                           rc;
+    unsigned                      i, n, most, begun;
+    mg_probe_t                   *p, *batch[MG_PROBE_BATCH];
+    const mg_validation_model_t  *models[MG_PROBE_BATCH];
+
+    if (mg_mono_us() < r->begin_us) {
+        return 0;
+    }
+
+    begun = r->waiting->model->begun;
+    most = r->target->concurrency;
+
+    if (begun) {
+        most = most > r->in_flight ? most - r->in_flight : 1;
+    }
+
+    for (n = 0, p = r->waiting;
+         p && n < most && n < MG_PROBE_BATCH && p->model && !p->begun
+         && p->model->active && p->model->begun == begun;
+         p = p->next)
+    {
+        batch[n] = p;
+        models[n++] = p->model;
+    }
+
+    rc = r->handler->begin(r->ctx, models, n, &r->failure);
+
+    if (rc != MG_OK) {
+        r->failed = (rc != MG_DECLINED);
+        r->begin_us = mg_mono_us() + MG_PROBE_BEGIN_US;
+        return 0;
+    }
+
+    for (i = 0; i < n; i++) {
+        batch[i]->begun = 1;
+    }
+
+    return 1;
+}
+
+
 /* The first of those that wait and are still wanted, or NULL. */
 
 static mg_probe_t *
@@ -362,6 +525,12 @@ mg_probe_first(mg_probes_t *r)
 
     while (r->waiting) {
         p = r->waiting;
+
+        if (p->model && p->model->active && !p->begun && !mg_probe_begin(r))
+        {
+            return NULL;
+        }
+
         r->waiting = p->next;
 
         if (r->waiting == NULL) {
@@ -402,11 +571,15 @@ mg_probe_take(mg_probes_t *r)
             return p;
         }
 
+        if (rc == MG_DECLINED) {
+            p->next = r->untested;
+            r->untested = p;
+            continue;
+        }
+
         mg_arena_reset(r->arena);
         mg_probe_say(r, p, MG_PROBE_UNSUPPORTED, NULL,
-                     rc == MG_DECLINED
-                     ? mg_str("no probe is known for this type of model")
-                     : mg_str("the request could not be made"));
+                     mg_str("the request could not be made"));
     }
 }
 
@@ -435,6 +608,35 @@ mg_probe_may(mg_probes_t *r)
 }
 
 
+/* The next one under all limits, or NULL. */
+
+static mg_probe_t *
+mg_probe_allowed(mg_probes_t *r)
+{
+    int          room;
+    mg_probe_t  *p;
+
+    if ((r->waiting == NULL && r->again == NULL) || !mg_probe_may(r)) {
+        return NULL;
+    }
+
+    room = mg_host_enter(&r->host, mg_mono_us());
+    mg_http_sleep(r->http, room ? MG_PROBE_SLEEP_MS : MG_PROBE_CROWDED_MS);
+
+    if (!room) {
+        return NULL;
+    }
+
+    p = mg_probe_take(r);
+
+    if (p == NULL) {
+        mg_host_leave(&r->host, mg_mono_us());
+    }
+
+    return p;
+}
+
+
 static int
 mg_probe_next(void *ctx, mg_http_request_t *req)
 {
@@ -445,7 +647,7 @@ mg_probe_next(void *ctx, mg_http_request_t *req)
         return -1;
     }
 
-    p = mg_probe_may(r) ? mg_probe_take(r) : NULL;
+    p = mg_probe_allowed(r);
 
     if (p == NULL) {
 
@@ -474,12 +676,14 @@ mg_probe_done(void *ctx, const mg_http_request_t *req,
 {
     int64_t            pause;
     mg_str_t           message;
+    mg_model_t         m;
     mg_probe_t        *p;
     mg_probes_t       *r = ctx;
     mg_probe_class_e   class;
 
     p = req->data;
     r->in_flight--;
+    mg_host_leave(&r->host, mg_mono_us());
     mg_probe_free(p);
 
     if (res->status == 0 && res->error.kind == MG_E_CANCELLED) {
@@ -508,7 +712,8 @@ mg_probe_done(void *ctx, const mg_http_request_t *req,
         message = mg_str_z(res->error.message);
 
     } else {
-        class = r->target->protocol->judge(p->model, res->status, res->body,
+        mg_probe_model(p, &m);
+        class = r->target->protocol->judge(&m, res->status, res->body,
                                            r->arena, &message);
     }
 
@@ -525,6 +730,8 @@ mg_probe_tick(void *ctx, mg_error_t *e)
         *e = r->failure;
         return MG_ERROR;
     }
+
+    mg_host_renew(&r->host, mg_mono_us());
 
     return r->handler->tick(r->ctx, e);
 }
@@ -543,6 +750,8 @@ mg_probes_run(mg_probes_t *r, mg_error_t *e)
     if (mg_http_run(r->http, &mg_probe_many, r, e) != MG_OK) {
         return MG_ERROR;
     }
+
+    mg_probe_untested(r);
 
     if (r->failed) {
         *e = r->failure;

@@ -4,8 +4,10 @@
  * Up to "concurrency" one-token requests at a time through one thread; a
  * refusal that may be passing (429, 5xx, no connection, broken off) is
  * tried once more after the time that the server asks for.  The provider's
- * rate limit spaces the requests out.  Each model gets exactly one verdict,
- * unless the run is stopped before: those that were in flight get none.
+ * rate limit spaces the requests out, and the host bounds them for all runs
+ * together.  Each model gets exactly one verdict, unless the run is stopped
+ * before: those that were in flight get none.  Models of a type that the
+ * protocol cannot ask are judged at the end, by what the list says of them.
  *
  * Blocks: model_jobs threads only.
  */
@@ -14,6 +16,7 @@
 #define MG_PROBE_H
 
 #include "client/mg_http.h"
+#include "model/mg_host.h"
 #include "provider/mg_protocol.h"
 #include "store/mg_store.h"
 
@@ -25,6 +28,7 @@
 typedef struct {
     const mg_protocol_t  *protocol;
     mg_str_t              base;            /* URL without a final slash */
+    mg_str_t              paths;           /* as of mg_path_lines() */
     mg_str_t              headers[MG_PROBE_HEADERS_MAX];
     unsigned              n_headers;
     mg_str_t              secret;          /* taken out of all messages */
@@ -32,16 +36,29 @@ typedef struct {
     unsigned              connect_timeout_ms;
     unsigned              timeout_ms;
     int64_t               rate_limit;      /* requests a minute; 0: none */
+    mg_str_t              host;            /* name:port */
+    mg_hosts_t           *hosts;           /* shared; NULL: not bounded */
+    unsigned              host_max;        /* of all runs together */
     unsigned              allow_private:1;
 } mg_probe_target_t;
 
 
 typedef struct {
     /* A model is being asked. */
-    void   (*started)(void *ctx, const mg_model_t *m);
+    void   (*started)(void *ctx, const mg_validation_model_t *m);
+
+    /*
+     * These are about to be asked, one after the other; all have the same
+     * "begun".  MG_DECLINED: not now; MG_ERROR stops.
+     */
+    int    (*begin)(void *ctx, const mg_validation_model_t **models,
+               unsigned n, mg_error_t *e);
+
+    /* One that cannot be asked: 1 the list has it, 0 not, -1 no list. */
+    int    (*known)(void *ctx, const mg_validation_model_t *m);
 
     /* A verdict; its strings live until the call returns. */
-    int    (*verdict)(void *ctx, const mg_model_t *m,
+    int    (*verdict)(void *ctx, const mg_validation_model_t *m,
                const mg_validation_result_t *r, mg_error_t *e);
 
     /* The provider's list has been answered, or not: see the error. */
@@ -64,10 +81,14 @@ void mg_probes_destroy(mg_probes_t *p);
  * as long as the probes.  One whose "active" is 0 when its turn comes is
  * passed over.  MG_ERROR when out of memory.
  */
-int mg_probes_add(mg_probes_t *p, const mg_model_t *models, unsigned n);
+int mg_probes_add(mg_probes_t *p, const mg_validation_model_t *models,
+    unsigned n);
 
-/* Ask for the provider's list as well, first of all. */
-int mg_probes_add_list(mg_probes_t *p);
+/*
+ * Ask for the provider's list as well, or for another page of it, before all
+ * that wait.  path: behind the base URL; lives until it was answered.
+ */
+int mg_probes_add_list(mg_probes_t *p, mg_str_t path);
 
 /*
  * MG_OK: all that were added have their verdicts; may be run again after

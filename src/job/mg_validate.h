@@ -11,6 +11,7 @@
 #ifndef MG_VALIDATE_H
 #define MG_VALIDATE_H
 
+#include "job/mg_pages.h"
 #include "job/mg_target.h"
 #include "job/mg_verdict.h"
 
@@ -25,27 +26,35 @@ typedef struct {
     mg_target_t         target;
     mg_probes_t        *probes;
     mg_verdict_t        verdicts;
-    mg_model_t         *models;          /* without a result at the start */
+    mg_validation_model_t
+                       *models;          /* without a result at the start */
     unsigned            n;
-    mg_model_t         *listed;          /* by the provider */
+    mg_pages_t          pages;           /* of the provider's list */
+    mg_buf_t            rows;            /* of that list, for the store */
+    mg_validation_model_t
+                       *listed;          /* by the provider */
     unsigned            n_listed;
     unsigned            size_listed;
-    mg_model_t         *extra;           /* asked before they were stored */
+    mg_validation_model_t
+                       *extra;           /* asked before they were stored */
     unsigned            n_extra;
+    unsigned            n_begun;         /* of extra, before it was stored */
     int64_t             settle_us;       /* when to store it, 0: nothing */
     int64_t             before;          /* results of earlier stretches */
     int64_t             total;
     int64_t             skipped;         /* entries of the list */
     mg_str_t            reason;          /* why there is no list */
-    unsigned            only_failed:1;
+    unsigned            fixed:1;         /* its models are given */
+    unsigned            killed:1;        /* a worker was lost over it */
     unsigned            has_list:1;
     unsigned            no_memory:1;
 } mg_validate_t;
 
 
 /*
- * The provider's list was answered: its models wait to be stored, and what
- * is new among them is asked at once.
+ * A page of the provider's list was answered: the next one is asked for;
+ * behind the last one its models wait to be stored, and what is new among
+ * them is asked at once.
  */
 void mg_validate_listed(void *ctx, const mg_http_response_t *res);
 

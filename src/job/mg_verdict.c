@@ -20,10 +20,9 @@
 
 #define MG_VERDICT_BATCH        200
 #define MG_VERDICT_PIECE        500
-#define MG_VERDICT_SAVE_US      250000
 
-/* The row shows the current model this often even without a verdict. */
-#define MG_VERDICT_SHOW_US      1000000
+/* Less than what is promised: a save takes a moment, and so does a tick. */
+#define MG_VERDICT_SAVE_US      180000
 
 #define MG_VERDICT_DELAY_US     250000
 #define MG_VERDICT_DELAY_MAX_US 2000000
@@ -39,6 +38,7 @@ mg_verdict_init(mg_verdict_t *v, mg_run_t *run, mg_str_t id, mg_error_t *e)
     v->run = run;
     v->id = id;
     v->saved_us = mg_mono_us();
+    mg_rate_begin(&v->rate, v->saved_us);
     v->delay_us = MG_VERDICT_DELAY_US;
     v->texts = mg_arena_create(0);
     v->scratch = mg_arena_create(0);
@@ -122,7 +122,11 @@ mg_verdict_add(mg_verdict_t *v, const mg_validation_result_t *r,
 
     v->results[v->n++] = copy;
 
-    if (r->available) {
+    if (r->unverified) {
+        v->unverified++;
+        mg_metric_add(v->run->env->metrics, VALIDATED_UNVERIFIED, 1);
+
+    } else if (r->available) {
         v->available++;
         mg_metric_add(v->run->env->metrics, VALIDATED_AVAILABLE, 1);
 
@@ -142,12 +146,21 @@ mg_verdict_drop(mg_verdict_t *v, mg_str_t model_id)
 
     for (i = 0; i < v->n; i++) {
         if (mg_str_eq(v->results[i].model_id, model_id)) {
-            v->available -= v->results[i].available;
-            v->unavailable -= !v->results[i].available;
+            v->unverified -= (v->results[i].unverified != 0);
+            v->available -= (v->results[i].available != 0);
+            v->unavailable -= (!v->results[i].available
+                               && !v->results[i].unverified);
             v->results[i] = v->results[--v->n];
             return;
         }
     }
+}
+
+
+int64_t
+mg_verdict_count(const mg_verdict_t *v)
+{
+    return v->available + v->unavailable + v->unverified;
 }
 
 
@@ -156,8 +169,10 @@ mg_verdict_drop(mg_verdict_t *v, mg_str_t model_id)
 static int
 mg_verdict_save_piece(mg_verdict_t *v, mg_error_t *e)
 {
-    unsigned         n;
-    mg_validation_t  row;
+    int64_t               now;
+    unsigned              n;
+    mg_validation_t       row;
+    mg_validation_news_t  news;
 
     if (v->db == NULL) {
         v->db = mg_pg_checkout(v->run->env->db, e);
@@ -167,12 +182,22 @@ mg_verdict_save_piece(mg_verdict_t *v, mg_error_t *e)
         }
     }
 
-    n = v->n < MG_VERDICT_PIECE ? v->n : MG_VERDICT_PIECE;
+    n = v->hold ? 0 : v->n < MG_VERDICT_PIECE ? v->n : MG_VERDICT_PIECE;
+    now = mg_mono_us();
+
+    news.current = v->current;
+    news.phase = v->phase;
+    news.estimated_s = mg_rate_left(&v->rate, now, mg_verdict_count(v),
+                                    v->left);
+
+    if (news.estimated_s < 0) {
+        news.estimated_s = MG_UNKNOWN;
+    }
 
     mg_arena_reset(v->scratch);
 
-    if (mg_store_validation_save(v->db, v->id, v->results, n, v->current,
-                                 &row, v->scratch, e)
+    if (mg_store_validation_save(v->db, v->id, v->results, n, &news, &row,
+                                 v->scratch, e)
         != MG_OK)
     {
         mg_pg_release(v->db);
@@ -180,7 +205,13 @@ mg_verdict_save_piece(mg_verdict_t *v, mg_error_t *e)
         return MG_ERROR;
     }
 
-    v->shown = v->current;
+    v->shown = v->phase;
+
+    if (n == 0) {
+        return MG_OK;
+    }
+
+    v->run->moved = 1;
     v->n -= n;
 
     if (v->n == 0) {
@@ -207,7 +238,7 @@ mg_verdict_save(mg_verdict_t *v, mg_error_t *e)
 
     do {
         rc = mg_verdict_save_piece(v, e);
-    } while (rc == MG_OK && v->n > 0);
+    } while (rc == MG_OK && v->n > 0 && !v->hold);
 
     now = mg_mono_us();
 
@@ -247,22 +278,16 @@ mg_verdict_step(mg_verdict_t *v, mg_error_t *e)
     int      due;
     int64_t  now;
 
-    if (v->hold) {
-        return MG_OK;
-    }
-
     now = mg_mono_us();
+    mg_rate_add(&v->rate, now, mg_verdict_count(v));
 
     if (v->failed_us) {
         due = (now >= v->retry_us);
 
-    } else if (v->n > 0) {
-        due = (v->n >= MG_VERDICT_BATCH
-               || now - v->saved_us >= MG_VERDICT_SAVE_US);
-
     } else {
-        due = (!mg_str_eq(v->current, v->shown)
-               && now - v->saved_us >= MG_VERDICT_SHOW_US);
+        due = (now - v->saved_us >= MG_VERDICT_SAVE_US
+               || v->phase != v->shown
+               || (v->n >= MG_VERDICT_BATCH && !v->hold));
     }
 
     if (!due) {

@@ -2,9 +2,11 @@
  * mg_verdict.h: verdicts of a validation on their way into the database.
  *
  * Verdicts are copied into memory as they come and saved in batches by the
- * thread that probes: every 250 ms or 200 verdicts, whichever is first, so
- * transfers wait a few milliseconds at a time.  With the database away they
- * stay in memory and saving is tried again, slower each time, for a minute.
+ * thread that probes: every 200 ms or 200 verdicts, whichever is first, so
+ * transfers wait a few milliseconds at a time.  Without any the row still
+ * tells as often which model is asked and how long the rest takes.  With the
+ * database away they stay in memory and saving is tried again, slower each
+ * time, for a minute.
  *
  * Blocks for the length of a save: model_jobs threads only.
  */
@@ -13,6 +15,7 @@
 #define MG_VERDICT_H
 
 #include "job/mg_engine.h"
+#include "model/mg_rate.h"
 
 
 typedef struct {
@@ -25,7 +28,10 @@ typedef struct {
     unsigned                 n;
     unsigned                 size;
     mg_str_t                 current;     /* model asked last */
-    mg_str_t                 shown;       /* what the row says */
+    const char              *phase;       /* what the run does */
+    const char              *shown;       /* the phase that the row says */
+    mg_rate_t                rate;
+    int64_t                  left;        /* models without a verdict */
     int                      hold;        /* do not save yet */
     int64_t                  saved_us;
     int64_t                  failed_us;   /* since when it is away, 0: up */
@@ -33,6 +39,7 @@ typedef struct {
     int64_t                  delay_us;
     int64_t                  available;   /* in this run, saved or not */
     int64_t                  unavailable;
+    int64_t                  unverified;
 } mg_verdict_t;
 
 
@@ -48,7 +55,13 @@ int mg_verdict_add(mg_verdict_t *v, const mg_validation_result_t *r,
 /* Takes back the verdict on a model, if it is not saved yet. */
 void mg_verdict_drop(mg_verdict_t *v, mg_str_t model_id);
 
-/* Saves if it is time to.  MG_ERROR: the database is away for too long. */
+/* Verdicts in this run, saved or not. */
+int64_t mg_verdict_count(const mg_verdict_t *v);
+
+/*
+ * Saves if it is time to, or the phase is another.  MG_ERROR: the database is
+ * away for too long.
+ */
 int mg_verdict_step(mg_verdict_t *v, mg_error_t *e);
 
 /*

@@ -5,7 +5,7 @@
  *        |           |  ^   \-> failed
  *        |           |  |   \-> cancelled
  *        |           v  |
- *        |        pending (handed over at reload, lease run out)
+ *        |        pending (handed over at reload, another attempt)
  *        \-> cancelled
  *
  * SQL enforces the same table (trigger on model.jobs).
@@ -41,7 +41,7 @@ int mg_job_state_may(mg_job_state_e from, mg_job_state_e to);
 typedef struct {
     mg_str_t        id;              /* UUID text */
     mg_str_t        org_id;
-    mg_str_t        kind;            /* sync, validate */
+    mg_str_t        kind;            /* sync, validate, retain */
     mg_str_t        key;             /* one running job a key; absent: any */
     mg_str_t        payload;         /* JSON object text */
     mg_str_t        result;          /* JSON object text */
@@ -55,6 +55,9 @@ typedef struct {
     int64_t         started_at;
     int64_t         completed_at;
     int64_t         updated_at;
+    int64_t         run_after;       /* not before */
+    int64_t         priority;
+    int             replayed;        /* made by the same request, earlier */
 } mg_job_t;
 
 

@@ -9,6 +9,10 @@
  * struct lies in shared memory; every member is one word, written by
  * worker 0's threads and read by all.
  *
+ * Where the configuration says so, model servers have to be ready as well
+ * (mg_load.h): "phase" then is the gateway's own, and who asks how far all
+ * has come calls mg_ready_look().
+ *
  * A catalog is stale while nobody can say whether it is what the database
  * is: the database is away, or what it has become cannot be built.  It is
  * as old then as the last round that found the two equal.
@@ -17,7 +21,7 @@
 #ifndef MG_READY_H
 #define MG_READY_H
 
-#include "base/mg_str.h"
+#include "base/mg_jw.h"
 
 
 typedef enum {
@@ -51,7 +55,14 @@ typedef struct {
     uint64_t  catalog_confirmed_us; /* equal to the database last; 0 never */
     uint64_t  catalog_bytes;        /* of the published file */
     uint64_t  routing_bytes;
-    uint64_t  reserved[14];
+    uint64_t  servers_wanted;       /* 1: ready waits for model servers */
+    uint64_t  servers_done;         /* 1: all of them were; latched */
+    uint64_t  servers;              /* that it waits for ... */
+    uint64_t  servers_ready;        /* ... and of these are ready */
+    uint64_t  servers_phase;        /* mg_phase_e of the last of them */
+    uint64_t  servers_progress;     /* 0..100 */
+    uint64_t  servers_until_us;     /* expected, wall clock; 0 unknown */
+    uint64_t  reserved[7];
 } mg_state_t;
 
 /* Atomic access for the words above. */
@@ -59,6 +70,28 @@ typedef struct {
 #define mg_word_set(w, v)   __atomic_store_n(&(w), (v), __ATOMIC_RELEASE)
 #define mg_word_add(w, v)   __atomic_fetch_add(&(w), (v), __ATOMIC_RELAXED)
 
+
+/* The gateway and the servers that it waits for, as one. */
+typedef struct {
+    unsigned     ready:1;
+    mg_phase_e   phase;
+    unsigned     progress;          /* 0..100 */
+    unsigned     seconds;           /* until it is ready; 0 when it is */
+    const char  *message;
+} mg_ready_t;
+
+/* 1 when requests for models can be answered; two words are read. */
+int mg_ready(const mg_state_t *s);
+
+/* The same with how far it has come. */
+void mg_ready_look(const mg_state_t *s, int64_t now_us, mg_ready_t *r);
+
+/*
+ * The object that tells a client of it, the same wherever it is sent; for
+ * what is said beside it (status, Retry-After) *r is what was written.
+ */
+void mg_ready_write(mg_jw_t *w, const mg_state_t *s, int64_t now_us,
+    mg_ready_t *r);
 
 /* Seconds until ready, estimated from the phase; 1 at least. */
 unsigned mg_ready_estimate(const mg_state_t *s, int64_t now_us);

@@ -1,5 +1,5 @@
 /*
- * mg_store_job.c: jobs, claimed by lease.
+ * mg_store_job.c: jobs, claimed by lease.  mg_store_job_ask.c makes them.
  *
  * The clock is the database's alone: leases are made and compared there.
  * Which state may follow which is enforced by a trigger, and a validation
@@ -15,7 +15,13 @@
 
 /* A job may be claimed: it waits, or whoever had it is gone. */
 #define MG_JOB_CLAIMABLE                                                      \
-    "(state = 'pending' or (state = 'in_progress' and lease_until < now()))"
+    "((state = 'pending' and run_after <= now()) "                            \
+    "or (state = 'in_progress' and lease_until < now()))"
+
+/* Names with commas between them, or null. */
+#define MG_JOB_OF_KINDS(param)                                                \
+    "(" param "::text is null "                                               \
+    "or kind = any(string_to_array(" param ", ',')))"
 
 #define MG_JOB_STRING_(n)  #n
 #define MG_JOB_STRING(n)   MG_JOB_STRING_(n)
@@ -23,140 +29,74 @@
 #define MG_JOB_LEASE       "interval '" MG_JOB_STRING(MG_JOB_LEASE_S) " s'"
 
 
-static int mg_job_bury(mg_pg_t *c, mg_error_t *e);
+static int mg_job_bury(mg_pg_t *c, mg_str_t kinds, mg_arena_t *a,
+    mg_error_t *e);
+static mg_arena_t *mg_job_params(mg_pg_params_t *p, const mg_job_t *j,
+    const char *owner);
+static int mg_job_leave(mg_pg_t *c, const char *sql, mg_pg_params_t *p,
+    mg_error_t *e);
 static int mg_job_find(mg_pg_t *c, mg_str_t org_id, mg_str_t id,
     mg_arena_t *a, mg_job_t *j, mg_error_t *e);
 
 
 int
-mg_store_job_create(mg_pg_t *c, const mg_actor_t *who, const char *kind,
-    mg_str_t key, mg_str_t payload, mg_arena_t *a, mg_job_t *j,
-    mg_error_t *e)
-{
-    int              rc, n, tries;
-    mg_pg_rows_t    *r;
-    mg_pg_params_t   p;
-
-    mg_pg_params_init(&p, a);
-    mg_pg_param_str(&p, mg_store_org(who->org_id));
-    mg_pg_param_z(&p, kind);
-    mg_pg_param_str(&p, key);
-    mg_pg_param_str(&p, payload.data ? payload : mg_str("{}"));
-    mg_pg_param_str(&p, who->token_id);
-
-    /* what was in the way may have ended before it could be read */
-
-    for (tries = 0; tries < 3; tries++) {
-        p.n = 5;
-
-        if (mg_pg_exec(c, "insert into model.jobs "
-                       "(org_id, kind, key, payload, token_id) "
-                       "values ($1, $2, $3, $4, $5) "
-                       "on conflict (org_id, kind, key) "
-                       "where state in ('pending', 'in_progress') "
-                       "and key is not null do nothing "
-                       "returning " MG_JOB_COLUMNS, &p, &r, e)
-            != MG_OK)
-        {
-            return MG_ERROR;
-        }
-
-        if (mg_pg_rows_count(r) == 1) {
-            rc = mg_job_row(r, 0, a, j);
-            mg_pg_rows_free(r);
-            return rc == MG_OK ? MG_OK : mg_store_memory(e);
-        }
-
-        mg_pg_rows_free(r);
-        p.n = 3;
-
-        if (mg_pg_exec(c, "select " MG_JOB_COLUMNS " from model.jobs "
-                       "where org_id = $1 and kind = $2 and key = $3 "
-                       "and state in ('pending', 'in_progress')", &p, &r, e)
-            != MG_OK)
-        {
-            return MG_ERROR;
-        }
-
-        n = mg_pg_rows_count(r);
-        rc = n ? mg_job_row(r, 0, a, j) : MG_OK;
-        mg_pg_rows_free(r);
-
-        if (rc != MG_OK) {
-            return mg_store_memory(e);
-        }
-
-        if (n) {
-            return mg_error_set(e, MG_E_CONFLICT, NULL,
-                                "a job of this kind is running: %.*s; wait "
-                                "for its end or cancel it",
-                                MG_STR_ARG(j->id));
-        }
-    }
-
-    return mg_error_set(e, MG_E_CONFLICT, NULL,
-                        "jobs of this kind come and go; try again");
-}
-
-
-int
-mg_store_job_claim(mg_pg_t *c, const char *owner, mg_arena_t *a, mg_job_t *j,
-    mg_error_t *e)
-{
-    return mg_store_job_claim_one(c, owner, mg_str_null, a, j, e);
-}
-
-
-int
-mg_store_job_claim_one(mg_pg_t *c, const char *owner, mg_str_t id,
+mg_store_job_claim(mg_pg_t *c, const char *owner, mg_str_t kinds,
     mg_arena_t *a, mg_job_t *j, mg_error_t *e)
 {
-    int              rc;
+    return mg_store_job_claim_one(c, owner, kinds, mg_str_null, a, j, e);
+}
+
+
+int
+mg_store_job_claim_one(mg_pg_t *c, const char *owner, mg_str_t kinds,
+    mg_str_t id, mg_arena_t *a, mg_job_t *j, mg_error_t *e)
+{
     mg_pg_rows_t    *r;
     mg_pg_params_t   p;
 
-    if (mg_job_bury(c, e) != MG_OK) {
+    if (mg_job_bury(c, kinds, a, e) != MG_OK) {
         return MG_ERROR;
     }
 
     mg_pg_params_init(&p, a);
     mg_pg_param_z(&p, owner);
     mg_pg_param_str(&p, id);
+    mg_pg_param_str(&p, kinds);
 
     /* the parameter is of any id when it is null */
 
     if (mg_pg_exec(c, "update model.jobs set state = 'in_progress', "
-                   "attempt = attempt + 1, lease_owner = $1, "
+                   "attempt = case when moved then 1 else attempt + 1 end, "
+                   "moved = false, lease_owner = $1, "
                    "lease_until = now() + " MG_JOB_LEASE ", "
                    "started_at = coalesce(started_at, now()), "
                    "updated_at = now() "
                    "where id = (select id from model.jobs "
                    "where " MG_JOB_CLAIMABLE " "
                    "and ($2::uuid is null or id = $2) "
-                   "order by created_at limit 1 for update skip locked) "
+                   "and " MG_JOB_OF_KINDS("$3") " "
+                   "order by priority desc, created_at "
+                   "limit 1 for update skip locked) "
                    "returning " MG_JOB_COLUMNS, &p, &r, e)
         != MG_OK)
     {
         return MG_ERROR;
     }
 
-    if (mg_pg_rows_count(r) == 0) {
-        mg_pg_rows_free(r);
-        return MG_DECLINED;
-    }
-
-    rc = mg_job_row(r, 0, a, j);
-    mg_pg_rows_free(r);
-
-    return rc == MG_OK ? MG_OK : mg_store_memory(e);
+    return mg_job_one(r, a, j, e);
 }
 
 
 /* Jobs whose worker is gone and that nobody is to begin again. */
 
 static int
-mg_job_bury(mg_pg_t *c, mg_error_t *e)
+mg_job_bury(mg_pg_t *c, mg_str_t kinds, mg_arena_t *a, mg_error_t *e)
 {
+    mg_pg_params_t  p;
+
+    mg_pg_params_init(&p, a);
+    mg_pg_param_str(&p, kinds);
+
     return mg_pg_exec(c, "update model.jobs set "
                       "state = case when cancel_requested then 'cancelled' "
                       "else 'failed' end, "
@@ -168,33 +108,15 @@ mg_job_bury(mg_pg_t *c, mg_error_t *e)
                       "where id in (select id from model.jobs "
                       "where state = 'in_progress' "
                       "and lease_until < now() "
-                      "and (cancel_requested or attempt >= max_attempts) "
-                      "for update skip locked)", NULL, NULL, e);
+                      "and (cancel_requested "
+                      "or (attempt >= max_attempts and not moved)) "
+                      "and " MG_JOB_OF_KINDS("$1") " "
+                      "for update skip locked)", &p, NULL, e);
 }
 
 
 int
-mg_store_job_waiting(mg_pg_t *c, int *waiting, mg_error_t *e)
-{
-    mg_pg_rows_t  *r;
-
-    if (mg_pg_exec(c, "select exists (select from model.jobs "
-                   "where " MG_JOB_CLAIMABLE ")", NULL, &r, e)
-        != MG_OK)
-    {
-        return MG_ERROR;
-    }
-
-    *waiting = (mg_pg_rows_tri(r, 0, 0) == 1);
-    mg_pg_rows_free(r);
-
-    return MG_OK;
-}
-
-
-int
-mg_store_job_heartbeat(mg_pg_t *c, const mg_job_t *j, const char *owner,
-    int progress, int *cancel, mg_error_t *e)
+mg_store_job_waiting(mg_pg_t *c, mg_str_t kinds, int *waiting, mg_error_t *e)
 {
     int              rc;
     mg_arena_t      *a;
@@ -207,15 +129,47 @@ mg_store_job_heartbeat(mg_pg_t *c, const mg_job_t *j, const char *owner,
     }
 
     mg_pg_params_init(&p, a);
-    mg_pg_param_str(&p, j->id);
-    mg_pg_param_z(&p, owner);
+    mg_pg_param_str(&p, kinds);
+
+    rc = mg_pg_exec(c, "select exists (select from model.jobs "
+                    "where " MG_JOB_CLAIMABLE " "
+                    "and " MG_JOB_OF_KINDS("$1") ")", &p, &r, e);
+
+    mg_arena_destroy(a);
+
+    if (rc != MG_OK) {
+        return MG_ERROR;
+    }
+
+    *waiting = (mg_pg_rows_tri(r, 0, 0) == 1);
+    mg_pg_rows_free(r);
+
+    return MG_OK;
+}
+
+
+int
+mg_store_job_heartbeat(mg_pg_t *c, const mg_job_t *j, const char *owner,
+    int progress, int moved, int *cancel, mg_error_t *e)
+{
+    int              rc;
+    mg_arena_t      *a;
+    mg_pg_rows_t    *r;
+    mg_pg_params_t   p;
+
+    a = mg_job_params(&p, j, owner);
+    if (a == NULL) {
+        return mg_store_memory(e);
+    }
+
     mg_pg_param_int(&p, progress < 0 ? INT64_MIN
                                      : progress > 100 ? 100 : progress);
+    mg_pg_param_bool(&p, moved != 0);
 
     rc = mg_pg_exec(c, "update model.jobs "
                     "set lease_until = now() + " MG_JOB_LEASE ", "
                     "progress = coalesce($3, progress), "
-                    "updated_at = now() "
+                    "moved = moved or $4, updated_at = now() "
                     "where id = $1 and lease_owner = $2 "
                     "and state = 'in_progress' returning cancel_requested",
                     &p, &r, e);
@@ -238,7 +192,10 @@ mg_store_job_heartbeat(mg_pg_t *c, const mg_job_t *j, const char *owner,
 }
 
 
-/* A hand-over gives the attempt back: nothing had gone wrong. */
+/*
+ * A hand-over gives the attempt back: nothing had gone wrong.  One that was
+ * to be cancelled does not wait for somebody who finds that out.
+ */
 
 int
 mg_store_job_end(mg_pg_t *c, const mg_job_t *j, const char *owner,
@@ -246,40 +203,100 @@ mg_store_job_end(mg_pg_t *c, const mg_job_t *j, const char *owner,
 {
     int              rc;
     mg_arena_t      *a;
-    mg_pg_rows_t    *r;
     mg_pg_params_t   p;
 
-    a = mg_arena_create(0);
+    a = mg_job_params(&p, j, owner);
     if (a == NULL) {
         return mg_store_memory(e);
     }
 
-    mg_pg_params_init(&p, a);
-    mg_pg_param_str(&p, j->id);
-    mg_pg_param_z(&p, owner);
     mg_pg_param_str(&p, mg_job_state_names[state]);
     mg_pg_param_str(&p, result);
     mg_pg_param_str(&p, error.len ? error : mg_str_null);
-    mg_pg_param_int(&p, j->attempt);
 
-    rc = mg_pg_exec(c, "update model.jobs set state = $3, "
-                    "result = coalesce($4, result), "
-                    "error = case when $3 = 'pending' then null "
-                    "else $5 end, "
-                    "attempt = case when $3 = 'pending' "
-                    "then greatest(attempt - 1, 0) "
-                    "else greatest(attempt, $6) end, "
-                    "progress = case when $3 = 'completed' then 100 "
-                    "else progress end, "
-                    "lease_owner = null, lease_until = null, "
-                    "completed_at = case when $3 = 'pending' then null "
-                    "else now() end, updated_at = now() "
-                    "where id = $1 and lease_owner = $2 "
-                    "and state = 'in_progress'", &p, &r, e);
-
+    rc = mg_job_leave(c, "update model.jobs set "
+                      "state = case when $3 = 'pending' and cancel_requested "
+                      "then 'cancelled' else $3 end, "
+                      "result = coalesce($4, result), "
+                      "error = case when $3 = 'pending' then null "
+                      "else $5 end, "
+                      "attempt = case when $3 = 'pending' "
+                      "then greatest(attempt - 1, 0) else attempt end, "
+                      "progress = case when $3 = 'completed' then 100 "
+                      "else progress end, "
+                      "lease_owner = null, lease_until = null, "
+                      "run_after = now(), "
+                      "completed_at = case when $3 = 'pending' "
+                      "and not cancel_requested then null else now() end, "
+                      "updated_at = now() "
+                      "where id = $1 and lease_owner = $2 "
+                      "and state = 'in_progress'", &p, e);
     mg_arena_destroy(a);
 
-    if (rc != MG_OK) {
+    return rc;
+}
+
+
+int
+mg_store_job_retry(mg_pg_t *c, const mg_job_t *j, const char *owner,
+    int64_t wait_us, int moved, mg_str_t error, mg_error_t *e)
+{
+    int              rc;
+    mg_arena_t      *a;
+    mg_pg_params_t   p;
+
+    a = mg_job_params(&p, j, owner);
+    if (a == NULL) {
+        return mg_store_memory(e);
+    }
+
+    mg_pg_param_int(&p, wait_us);
+    mg_pg_param_str(&p, error.len ? error : mg_str_null);
+    mg_pg_param_bool(&p, moved != 0);
+
+    rc = mg_job_leave(c, "update model.jobs set "
+                      "state = case when cancel_requested then 'cancelled' "
+                      "else 'pending' end, error = $4, moved = moved or $5, "
+                      "run_after = now() + $3::bigint * interval '1 us', "
+                      "lease_owner = null, lease_until = null, "
+                      "completed_at = case when cancel_requested then now() "
+                      "end, updated_at = now() "
+                      "where id = $1 and lease_owner = $2 "
+                      "and state = 'in_progress'", &p, e);
+    mg_arena_destroy(a);
+
+    return rc;
+}
+
+
+/* The first two of the parameters; NULL when out of memory. */
+
+static mg_arena_t *
+mg_job_params(mg_pg_params_t *p, const mg_job_t *j, const char *owner)
+{
+    mg_arena_t  *a;
+
+    a = mg_arena_create(0);
+
+    if (a) {
+        mg_pg_params_init(p, a);
+        mg_pg_param_str(p, j->id);
+        mg_pg_param_z(p, owner);
+    }
+
+    return a;
+}
+
+
+/* MG_DECLINED: it was not ours. */
+
+static int
+mg_job_leave(mg_pg_t *c, const char *sql, mg_pg_params_t *p, mg_error_t *e)
+{
+    int            rc;
+    mg_pg_rows_t  *r;
+
+    if (mg_pg_exec(c, sql, p, &r, e) != MG_OK) {
         return MG_ERROR;
     }
 
@@ -319,42 +336,50 @@ mg_job_find(mg_pg_t *c, mg_str_t org_id, mg_str_t id, mg_arena_t *a,
         return MG_ERROR;
     }
 
-    if (mg_pg_rows_count(r) == 0) {
-        mg_pg_rows_free(r);
+    rc = mg_job_one(r, a, j, e);
+
+    if (rc == MG_DECLINED) {
         return mg_error_set(e, MG_E_NOT_FOUND, "id",
                             "there is no job \"%.*s\"", MG_STR_ARG(id));
     }
 
-    rc = mg_job_row(r, 0, a, j);
-    mg_pg_rows_free(r);
-
-    return rc == MG_OK ? MG_OK : mg_store_memory(e);
+    return rc;
 }
 
 
 int
-mg_store_job_list(mg_pg_t *c, mg_str_t org_id, mg_str_t kind,
+mg_store_job_list(mg_pg_t *c, mg_str_t org_id, const mg_job_filter_t *f,
     mg_paging_t *paging, mg_arena_t *a, mg_job_t **rows, unsigned *n,
     mg_error_t *e)
 {
     void            *array;
     mg_pg_params_t   p;
 
-    static const mg_store_list_t  list = {
-        "select count(*) from model.jobs where org_id = $1 "
-        "and ($2::text is null or kind = $2)",
+#define MG_JOB_FILTER                                                         \
+    "from model.jobs where org_id = $1 and ($2::text is null or kind = $2) "  \
+    "and ($3::text is null or key = $3) "                                     \
+    "and ($4::text is null or state = $4) "                                   \
+    "and ($5::timestamptz is null or created_at >= $5) "
 
-        "select " MG_JOB_COLUMNS " from model.jobs "
-        "where org_id = $1 and ($2::text is null or kind = $2) "
-        "order by created_at desc, id limit $3 offset $4",
+    static const mg_store_list_t  list = {
+        "select count(*) " MG_JOB_FILTER,
+
+        "select " MG_JOB_COLUMNS " " MG_JOB_FILTER
+        "order by created_at desc, id limit $6 offset $7",
 
         sizeof(mg_job_t),
         mg_job_row
     };
 
+#undef MG_JOB_FILTER
+
     mg_pg_params_init(&p, a);
     mg_pg_param_str(&p, mg_store_org(org_id));
-    mg_pg_param_str(&p, kind.len ? kind : mg_str_null);
+    mg_pg_param_str(&p, f->kind.len ? f->kind : mg_str_null);
+    mg_pg_param_str(&p, f->key.len ? f->key : mg_str_null);
+    mg_pg_param_str(&p, f->state < 0 ? mg_str_null
+                                     : mg_job_state_names[f->state]);
+    mg_pg_param_time(&p, f->since);
 
     if (mg_store_list(c, &list, &p, paging, a, &array, n, e) != MG_OK) {
         return MG_ERROR;
@@ -408,6 +433,23 @@ mg_store_job_cancel(mg_pg_t *c, mg_str_t org_id, mg_str_t id, mg_arena_t *a,
 
 
 int
+mg_job_one(mg_pg_rows_t *r, mg_arena_t *a, mg_job_t *j, mg_error_t *e)
+{
+    int  rc;
+
+    if (mg_pg_rows_count(r) == 0) {
+        mg_pg_rows_free(r);
+        return MG_DECLINED;
+    }
+
+    rc = mg_job_row(r, 0, a, j);
+    mg_pg_rows_free(r);
+
+    return rc == MG_OK ? MG_OK : mg_store_memory(e);
+}
+
+
+int
 mg_job_row(const mg_pg_rows_t *r, int row, mg_arena_t *a, void *out)
 {
     mg_job_t  *j = out;
@@ -438,6 +480,8 @@ mg_job_row(const mg_pg_rows_t *r, int row, mg_arena_t *a, void *out)
     j->started_at = mg_pg_rows_time(r, row, 13);
     j->completed_at = mg_pg_rows_time(r, row, 14);
     j->updated_at = mg_pg_rows_time(r, row, 15);
+    j->run_after = mg_pg_rows_time(r, row, 16);
+    j->priority = mg_pg_rows_int(r, row, 17);
 
     if (j->progress < 0) {
         j->progress = -1;

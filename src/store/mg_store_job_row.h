@@ -17,11 +17,15 @@
 #define MG_JOB_COLUMNS                                                        \
     "id, org_id, kind, key, payload, result, error, state, attempt, "         \
     "max_attempts, progress, cancel_requested, created_at, started_at, "      \
-    "completed_at, updated_at"
+    "completed_at, updated_at, run_after, priority"
 
+#define MG_JOB_COLUMNS_N  18
 
 /* MG_ERROR when the arena is full. */
 int mg_job_row(const mg_pg_rows_t *r, int row, mg_arena_t *a, void *out);
+
+/* The one row that there is, and frees it; MG_DECLINED: there is none. */
+int mg_job_one(mg_pg_rows_t *r, mg_arena_t *a, mg_job_t *j, mg_error_t *e);
 
 
 #endif /* MG_STORE_JOB_ROW_H */

@@ -1,8 +1,8 @@
 /*
  * mg_store_validation_row.h: a row of ai_model_validation_progress.
  *
- * For mg_store_validation.c, which makes and reads runs, and
- * mg_store_validation_save.c, which carries them on.
+ * For mg_store_validation.c, which makes runs, mg_store_validation_read.c,
+ * which reads them, and mg_store_validation_save.c, which carries them on.
  *
  * Pool threads; mg_validation_one() blocks.
  */
@@ -18,7 +18,11 @@
     "v.id, v.provider_id, v.job_id, v.current_model_id, v.error, v.status, "  \
     "v.total_models, v.validated_count, v.available_count, "                  \
     "v.unavailable_count, v.started_at, v.completed_at, v.last_updated_at, "  \
-    "v.created_at"
+    "v.created_at, v.phase, v.unverified_count, v.missing_count, "            \
+    "v.estimated_seconds, v.listed, v.only_failed, v.chosen"
+
+#define MG_VALIDATION_FROM                                                    \
+    "from model.ai_model_validation_progress v "
 
 
 /*

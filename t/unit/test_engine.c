@@ -25,33 +25,39 @@ test_outcome(void)
         int               cancel;
         int64_t           attempt;
         mg_job_state_e    state;
+        int               moved;
     } cases[] = {
-        { "done", MG_OK, MG_E_NONE, 0, 1, MG_JOB_COMPLETED },
+        { "done", MG_OK, MG_E_NONE, 0, 1, MG_JOB_COMPLETED, 0 },
         { "done before the cancellation came", MG_OK, MG_E_NONE, 1, 1,
-          MG_JOB_COMPLETED },
-        { "cancelled", MG_ERROR, MG_E_CANCELLED, 1, 1, MG_JOB_CANCELLED },
-        { "handed over", MG_ERROR, MG_E_CANCELLED, 0, 1, MG_JOB_PENDING },
+          MG_JOB_COMPLETED, 0 },
+        { "cancelled", MG_ERROR, MG_E_CANCELLED, 1, 1, MG_JOB_CANCELLED, 0 },
+        { "handed over", MG_ERROR, MG_E_CANCELLED, 0, 1, MG_JOB_PENDING, 0 },
         { "handed over in the last attempt", MG_ERROR, MG_E_CANCELLED, 0, 3,
-          MG_JOB_PENDING },
+          MG_JOB_PENDING, 0 },
         { "away, attempts are left", MG_ERROR, MG_E_UNAVAILABLE, 0, 1,
-          MG_JOB_PENDING },
+          MG_JOB_PENDING, 0 },
         { "slow, attempts are left", MG_ERROR, MG_E_TIMEOUT, 0, 2,
-          MG_JOB_PENDING },
+          MG_JOB_PENDING, 0 },
         { "away in the last attempt", MG_ERROR, MG_E_UNAVAILABLE, 0, 3,
-          MG_JOB_FAILED },
+          MG_JOB_FAILED, 0 },
         { "away and cancelled", MG_ERROR, MG_E_UNAVAILABLE, 1, 1,
-          MG_JOB_CANCELLED },
-        { "wrong input", MG_ERROR, MG_E_INVALID, 0, 1, MG_JOB_FAILED },
-        { "a bad source", MG_ERROR, MG_E_UPSTREAM, 0, 1, MG_JOB_FAILED },
-        { "another run", MG_ERROR, MG_E_CONFLICT, 0, 1, MG_JOB_FAILED },
+          MG_JOB_CANCELLED, 0 },
+        { "wrong input", MG_ERROR, MG_E_INVALID, 0, 1, MG_JOB_FAILED, 0 },
+        { "a bad source", MG_ERROR, MG_E_UPSTREAM, 0, 1, MG_JOB_FAILED, 0 },
+        { "another run", MG_ERROR, MG_E_CONFLICT, 0, 1, MG_JOB_FAILED, 0 },
         { "broken and cancelled", MG_ERROR, MG_E_INTERNAL, 1, 1,
-          MG_JOB_CANCELLED }
+          MG_JOB_CANCELLED, 0 },
+        { "away in the last attempt, but it got further", MG_ERROR,
+          MG_E_UNAVAILABLE, 0, 3, MG_JOB_PENDING, 1 },
+        { "wrong input, found late", MG_ERROR, MG_E_INVALID, 0, 3,
+          MG_JOB_FAILED, 1 }
     };
 
     for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         memset(&run, 0, sizeof(run));
         memset(&e, 0, sizeof(e));
         run.cancel = cases[i].cancel;
+        run.moved = cases[i].moved;
         run.job.attempt = cases[i].attempt;
         run.job.max_attempts = 3;
         e.kind = cases[i].kind;
@@ -61,6 +67,34 @@ test_outcome(void)
                mg_job_state_names[cases[i].state].data, "%s",
                cases[i].what);
     }
+}
+
+
+static void
+test_backoff(void)
+{
+    is_int(mg_engine_backoff(1), 1000000, "a second");
+    is_int(mg_engine_backoff(2), 2000000, "then two");
+    is_int(mg_engine_backoff(4), 8000000, "then eight");
+    is_int(mg_engine_backoff(6), 30000000, "half a minute at most");
+    is_int(mg_engine_backoff(INT64_MAX), 30000000, "for ever");
+}
+
+
+static void
+test_kinds(void)
+{
+    unsigned  i;
+    mg_str_t  names;
+
+    names = MG_JOB_KIND_NAMES;
+
+    for (i = 0; mg_job_kinds[i].handler; i++) {
+        ok(strstr(names.data, mg_job_kinds[i].kind.data) != NULL,
+           "%s is claimed", mg_job_kinds[i].kind.data);
+    }
+
+    ok(i >= 3, "there are kinds");
 }
 
 
@@ -124,6 +158,8 @@ int
 main(void)
 {
     test_outcome();
+    test_backoff();
+    test_kinds();
     test_stop();
     test_step();
 

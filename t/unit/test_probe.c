@@ -47,7 +47,9 @@ static const expect_t  expected[] = {
     { "slow", MG_TYPE_CHAT, "timeout", 0, 1, "127.0.0.1" },
     { "huge", MG_TYPE_CHAT, "bad_answer", 0, 1, "too large" },
     { "hollow", MG_TYPE_CHAT, "bad_answer", 200, 1, "choices" },
-    { "painter", MG_TYPE_IMAGE, "unsupported", 0, 0, "no probe" }
+    { "painter", MG_TYPE_IMAGE, "unverified", 0, 0, "lists it" },
+    { "singer", MG_TYPE_AUDIO, "not_found", 0, 0, "own list" },
+    { "table", MG_TYPE_TABULAR, "unverified", 0, 0, "metadata is known" }
 };
 
 #define N_EXPECTED  (sizeof(expected) / sizeof(expected[0]))
@@ -196,10 +198,12 @@ typedef struct {
 
 
 typedef struct {
-    const mg_model_t  *models;
+    const mg_validation_model_t
+                      *models;
     unsigned           n;
     mg_probes_t       *probes;
-    const mg_model_t  *late;               /* added when the list comes */
+    const mg_validation_model_t
+                      *late;               /* added when the list comes */
     unsigned           n_late;
     int                listed;             /* status of the list */
     int                strangers;          /* verdicts on another model */
@@ -209,13 +213,18 @@ typedef struct {
     int                stop_at;            /* ticks; 0: never */
     int                fail_at;            /* verdicts; 0: never */
     int                ticks;
+    int                refusals;           /* of on_begin(), at first */
+    unsigned           begun;              /* models */
+    unsigned           again;              /* of them, not the first time */
+    unsigned           batches;
+    int                mixed;
     int                seen[MODELS_MAX];
     said_t             said[MODELS_MAX];
 } run_t;
 
 
 static void
-on_started(void *ctx, const mg_model_t *m)
+on_started(void *ctx, const mg_validation_model_t *m)
 {
     run_t  *r = ctx;
 
@@ -226,8 +235,8 @@ on_started(void *ctx, const mg_model_t *m)
 
 
 static int
-on_verdict(void *ctx, const mg_model_t *m, const mg_validation_result_t *v,
-    mg_error_t *e)
+on_verdict(void *ctx, const mg_validation_model_t *m,
+    const mg_validation_result_t *v, mg_error_t *e)
 {
     unsigned   i;
     run_t     *r = ctx;
@@ -241,7 +250,8 @@ on_verdict(void *ctx, const mg_model_t *m, const mg_validation_result_t *v,
             r->said[i].latency_us = v->latency_us;
             snprintf(r->said[i].class, sizeof(r->said[i].class), MG_STR_FMT,
                      MG_STR_ARG(v->available ? mg_str("ok")
-                                             : v->error_class));
+                                : v->unverified ? mg_str("unverified")
+                                : v->error_class));
             snprintf(r->said[i].words, sizeof(r->said[i].words), MG_STR_FMT,
                      MG_STR_ARG(v->error));
         }
@@ -255,6 +265,41 @@ on_verdict(void *ctx, const mg_model_t *m, const mg_validation_result_t *v,
     }
 
     return MG_OK;
+}
+
+
+static int
+on_begin(void *ctx, const mg_validation_model_t **models, unsigned n,
+    mg_error_t *e)
+{
+    unsigned   i;
+    run_t     *r = ctx;
+
+    (void) e;
+
+    if (r->refusals > 0) {
+        r->refusals--;
+        return MG_DECLINED;
+    }
+
+    for (i = 0; i < n; i++) {
+        r->mixed += (models[i]->begun != models[0]->begun);
+        r->again += (models[i]->begun == 1);
+    }
+
+    r->begun += n;
+    r->batches++;
+
+    return MG_OK;
+}
+
+
+static int
+on_known(void *ctx, const mg_validation_model_t *m)
+{
+    (void) ctx;
+
+    return m->type == MG_TYPE_IMAGE ? 1 : m->type == MG_TYPE_AUDIO ? 0 : -1;
 }
 
 
@@ -286,7 +331,7 @@ on_listed(void *ctx, const mg_http_response_t *res)
 
 
 static const mg_probe_handler_t  handler = {
-    on_started, on_verdict, on_listed, on_tick
+    on_started, on_begin, on_known, on_verdict, on_listed, on_tick
 };
 
 
@@ -295,7 +340,7 @@ static mg_probe_target_t  target;
 
 
 static int
-run(run_t *r, const mg_model_t *models, unsigned n, mg_error_t *e)
+run(run_t *r, const mg_validation_model_t *models, unsigned n, mg_error_t *e)
 {
     int  rc;
 
@@ -304,7 +349,8 @@ run(run_t *r, const mg_model_t *models, unsigned n, mg_error_t *e)
     r->n = n;
     r->probes = mg_probes_create(&target, &handler, r);
 
-    rc = r->late ? mg_probes_add_list(r->probes) : MG_OK;
+    rc = r->late ? mg_probes_add_list(r->probes, mg_str("/models"))
+                 : MG_OK;
 
     if (rc == MG_OK) {
         rc = mg_probes_add(r->probes, models, n - r->n_late);
@@ -337,16 +383,17 @@ target_init(void)
 }
 
 
-static mg_model_t *
+static mg_validation_model_t *
 numbered(const char *name, unsigned n)
 {
-    unsigned           i;
-    static char        text[MODELS_MAX][64];
-    static mg_model_t  models[MODELS_MAX];
+    unsigned                      i;
+    static char                   text[MODELS_MAX][64];
+    static mg_validation_model_t  models[MODELS_MAX];
 
     for (i = 0; i < n; i++) {
         snprintf(text[i], sizeof(text[i]), "p/%s-%u", name, i);
-        mg_model_init(&models[i]);
+        memset(&models[i], 0, sizeof(models[i]));
+        models[i].active = 1;
         models[i].id = mg_str_z(text[i]);
         models[i].provider_model_id = mg_str_z(text[i] + 2);
         models[i].type = MG_TYPE_CHAT;
@@ -359,16 +406,17 @@ numbered(const char *name, unsigned n)
 static void
 test_verdicts(void)
 {
-    int           rc;
-    char          ids[N_EXPECTED][64];
-    size_t        i;
-    mg_error_t    e;
-    mg_model_t    models[N_EXPECTED];
-    static run_t  r;
+    int                    rc;
+    char                   ids[N_EXPECTED][64];
+    size_t                 i;
+    mg_error_t             e;
+    mg_validation_model_t  models[N_EXPECTED];
+    static run_t           r;
 
     for (i = 0; i < N_EXPECTED; i++) {
         snprintf(ids[i], sizeof(ids[i]), "p/%s", expected[i].name);
-        mg_model_init(&models[i]);
+        memset(&models[i], 0, sizeof(models[i]));
+        models[i].active = 1;
         models[i].id = mg_str_z(ids[i]);
         models[i].provider_model_id = mg_str_z(expected[i].name);
         models[i].type = expected[i].type;
@@ -411,10 +459,10 @@ test_verdicts(void)
 static void
 test_many(void)
 {
-    unsigned       i, once;
-    mg_error_t     e;
-    mg_model_t    *models;
-    static run_t   r;
+    unsigned                i, once;
+    mg_error_t              e;
+    mg_validation_model_t  *models;
+    static run_t            r;
 
     models = numbered("nap", 300);
     server.most = 0;
@@ -440,9 +488,9 @@ test_many(void)
 static void
 test_stop(void)
 {
-    mg_error_t     e;
-    mg_model_t    *models;
-    static run_t   r;
+    mg_error_t              e;
+    mg_validation_model_t  *models;
+    static run_t            r;
 
     models = numbered("sleep", 100);
     r.stop_at = 5;
@@ -469,10 +517,10 @@ test_stop(void)
 static void
 test_late(void)
 {
-    unsigned       i, once;
-    mg_error_t     e;
-    mg_model_t    *models;
-    static run_t   r;
+    unsigned                i, once;
+    mg_error_t              e;
+    mg_validation_model_t  *models;
+    static run_t            r;
 
     models = numbered("nap", 80);
     models[75].active = 0;
@@ -492,12 +540,76 @@ test_late(void)
 }
 
 
+/* Nothing is asked before that is noted. */
+
+static void
+test_again(void)
+{
+    unsigned                i;
+    mg_error_t              e;
+    mg_validation_model_t  *models;
+    static run_t            r;
+
+    models = numbered("nap", 120);
+
+    for (i = 0; i < 100; i++) {
+        models[i].begun = 1;
+    }
+
+    r.refusals = 2;
+
+    is_int(run(&r, models, 120, &e), MG_OK, "100 were begun before");
+    is_int(r.available, 120, "all are asked");
+    is_int(r.begun, 120, "all are noted, once each");
+    is_int(r.again, 100, "a hundred as begun again");
+    is_int(r.mixed, 0, "and never together with others");
+    ok(r.batches < 60, "many at a time: %u", r.batches);
+    is_int(r.refusals, 0, "it waits while they cannot be noted");
+}
+
+
+/* Two runs at one host, which takes eight requests. */
+
+static void
+test_host(void)
+{
+    mg_error_t              e;
+    mg_host_run_t           other;
+    mg_validation_model_t  *models;
+    static run_t            r;
+    static mg_hosts_t       hosts;
+
+    models = numbered("nap", 60);
+    target.host = mg_str("LocalHost:80");
+    target.hosts = &hosts;
+    target.host_max = 8;
+    server.most = 0;
+
+    mg_host_begin(&other, &hosts, mg_str("localhost:80"), 8);
+    ok(mg_host_enter(&other, mg_mono_us())
+       && mg_host_enter(&other, mg_mono_us())
+       && mg_host_enter(&other, mg_mono_us()), "another run holds three");
+
+    is_int(run(&r, models, 60, &e), MG_OK, "60 models");
+    is_int(r.available, 60, "all answer");
+    ok(server.most <= 4, "an even share at most: %d", server.most);
+
+    mg_host_end(&other);
+    memset(&r, 0, sizeof(r));
+    server.most = 0;
+
+    is_int(run(&r, models, 60, &e), MG_OK, "alone");
+    is_int(server.most, 8, "it has all eight");
+    target.hosts = NULL;
+}
+
+
 static void
 test_rate(void)
 {
-    mg_error_t     e;
-    mg_model_t    *models;
-    static run_t   r;
+    mg_error_t              e;
+    mg_validation_model_t  *models;
+    static run_t            r;
 
     models = numbered("quick", 11);
     first_us = 0;
@@ -563,6 +675,8 @@ main(void)
     test_many();
     test_stop();
     test_late();
+    test_again();
+    test_host();
     test_rate();
 
     server_stop();
