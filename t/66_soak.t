@@ -27,7 +27,7 @@ use Host qw(slurp spew start_process top wait_until);
 use Services;
 
 my $soak = $ENV{SOAK} || 0;
-my $seconds = $soak > 1 ? $soak : $soak ? 60 : 8;
+my $seconds = $soak > 1 ? $soak : $soak ? 60 : $ENV{TEST_NGINX_SAN} ? 4 : 8;
 my $clients = 4;                # of each kind
 my $connections = 16;           # of wrk
 my $json = JSON::PP->new->utf8->canonical;

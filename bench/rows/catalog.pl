@@ -133,7 +133,7 @@ sub search {
     my $out = "$dir/micro_search";
     my $build = "cc -O2 -I$top/src -o $out $top/bench/micro_search.c"
         . " $top/src/base/[a-z]*.c $top/src/model/[a-z]*.c"
-        . " $top/src/snapshot/[a-z]*.c -lyajl -lcrypto -lz -lm";
+        . " $top/src/snapshot/[a-z]*.c -lyajl -lwslay -lcrypto -lz -lm";
 
     system($build) == 0 or die "bench: micro_search does not compile\n";
 

@@ -15,7 +15,8 @@ sub decide {
     my $out = "$dir/micro_decide";
     my $build = "cc -O2 -I$top/src -o $out $top/bench/micro_decide.c"
         . " $top/src/base/[a-z]*.c $top/src/model/[a-z]*.c"
-        . " $top/src/snapshot/[a-z]*.c -lyajl -lcrypto -lz -lm -lpthread";
+        . " $top/src/snapshot/[a-z]*.c -lyajl -lwslay -lcrypto -lz -lm"
+        . ' -lpthread';
 
     system($build) == 0 or die "bench: micro_decide does not compile\n";
 

@@ -42,7 +42,7 @@ END
     my ($run) = `psql -qAtX -d '$conninfo' -c "insert into
         model.ai_model_validation_progress (provider_id) values ('watched')
         returning id"` =~ /(\S+)/;
-    my $before = memory($worker);
+    my $before = watching_kb($worker);
 
     open my $out, '-|', 'taskset', '-c', 1, $watch, $port,
         '/ws/providers/watched/validation', $token, $watchers, $events
@@ -73,7 +73,7 @@ END
     @busy = sort { $a <=> $b } @busy;
 
     my ($p50, $p99, $max, $n, $lost) = split ' ', <$out>;
-    my $used = memory($worker) - $before;
+    my $used = watching_kb($worker) - $before;
     waitpid $psql, 0;
     close $out;
 
@@ -95,7 +95,7 @@ END
 
 # bytes of a process that are its own
 
-sub memory {
+sub watching_kb {
     my ($pid) = @_;
     my $sum = 0;
 

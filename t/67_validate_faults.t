@@ -349,7 +349,7 @@ subtest 'PostgreSQL restarted in the middle' => sub {
 subtest 'a worker that is killed again and again' => sub {
     # a busy machine may take its time; that is another test's
     $gw->reload(http => 'model_validate_timeout 60s;', wait_old => 1);
-    my $kills = $ENV{TEST_KILLS} || 50;
+    my $kills = $ENV{TEST_KILLS} || ($ENV{TEST_NGINX_SAN} ? 12 : 50);
     my $n = 20 * $kills;
     Host::spew("$dir/delay", '0.15');
     my $up = many($n);
