@@ -3,7 +3,9 @@
  * picks, one thread a connection.  A test gives a table of path prefixes and
  * handlers, ended by one with prefix NULL that answers all the rest.  A
  * handler returns 1 to keep the connection, 0 to close it.  Counters say how
- * many connections and requests there were, and how many at once.
+ * many connections and requests there were, and how many at once: a request
+ * is in work until the first byte of its answer leaves, since its client may
+ * send the next one before this thread runs again.
  */
 
 #ifndef LOOPBACK_H
@@ -54,11 +56,26 @@ static struct {
 } server;
 
 
+static __thread int  in_work;       /* this thread's request is in busy */
+
+
+static void
+leave_work(void)
+{
+    if (in_work) {
+        in_work = 0;
+        __atomic_sub_fetch(&server.busy, 1, __ATOMIC_RELAXED);
+    }
+}
+
+
 static void
 say(int fd, const void *data, size_t len)
 {
     ssize_t      n;
     const char  *p = data;
+
+    leave_work();
 
     while (len > 0) {
         n = send(fd, p, len, MSG_NOSIGNAL);
@@ -195,10 +212,11 @@ attend(void *data)
 
         if (more) {
             __atomic_add_fetch(&server.requests, 1, __ATOMIC_RELAXED);
+            in_work = 1;
             count_most(__atomic_add_fetch(&server.busy, 1,
                                           __ATOMIC_RELAXED));
             more = serve(p);
-            __atomic_sub_fetch(&server.busy, 1, __ATOMIC_RELAXED);
+            leave_work();
         }
     } while (more);
 

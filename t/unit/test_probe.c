@@ -470,7 +470,8 @@ test_many(void)
     is_int(run(&r, models, 300, &e), MG_OK,
            "300 models");
     is_int(r.available, 300, "all answer");
-    is_int(server.most, 64, "64 were asked at once");
+    ok(server.most <= 64, "64 are asked at once, not more: %d", server.most);
+    ok(server.most > 32, "but many: a busy machine may keep some waiting");
 
     for (once = 0, i = 0; i < 300; i++) {
         once += (r.seen[i] == 1);
@@ -599,7 +600,8 @@ test_host(void)
     server.most = 0;
 
     is_int(run(&r, models, 60, &e), MG_OK, "alone");
-    is_int(server.most, 8, "it has all eight");
+    ok(server.most > 4 && server.most <= 8, "it has more than half: %d",
+       server.most);
     target.hosts = NULL;
 }
 
