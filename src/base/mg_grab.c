@@ -605,25 +605,19 @@ mg_grab_open(mg_grab_t *g, int object)
 static const char *
 mg_grab_quote(mg_grab_t *g, const char *p, const char *end)
 {
-    for ( ;; ) {
-        p = mg_skip_string(p, end, 0);
+    p = mg_skip_text(p, end);
 
-        if (p == end) {
-            g->state = MG_GRAB_STRING;
-            return NULL;
-        }
-
-        if (*p == '"') {
-            return p + 1;
-        }
-
-        if (end - p < 2) {
-            g->state = MG_GRAB_STRING_ESCAPE;
-            return NULL;
-        }
-
-        p += 2;
+    if (p == end) {
+        g->state = MG_GRAB_STRING;
+        return NULL;
     }
+
+    if (*p != '"') {
+        g->state = MG_GRAB_STRING_ESCAPE;
+        return NULL;
+    }
+
+    return p + 1;
 }
 
 

@@ -36,7 +36,6 @@ static inline uint64_t mg_sip_end(uint64_t v[4]);
 static inline uint64_t mg_sip_load(const uint8_t *p);
 static inline uint64_t mg_sum_fold(uint64_t a, uint64_t b);
 static inline void mg_hex_put(uint64_t x, char *out);
-static int mg_hex_digit(char c);
 
 
 uint64_t
@@ -222,25 +221,34 @@ mg_hex(const uint8_t *data, size_t n, char *out)
 int
 mg_unhex(mg_str_t hex, uint8_t *out, size_t n)
 {
-    int     high, low;
-    size_t  i;
+    size_t          i;
+    uint8_t         high, low, good;
+    const uint8_t  *p;
+
+    /* with 16 on top, so that 0 is no digit */
+
+    static const uint8_t  digits[256] = {
+        ['0'] = 16, 17, 18, 19, 20, 21, 22, 23, 24, 25,
+        ['A'] = 26, 27, 28, 29, 30, 31,
+        ['a'] = 26, 27, 28, 29, 30, 31
+    };
 
     if (hex.len != n * 2) {
         return MG_ERROR;
     }
 
+    p = (const uint8_t *) hex.data;
+    good = 16;
+
     for (i = 0; i < n; i++) {
-        high = mg_hex_digit(hex.data[i * 2]);
-        low = mg_hex_digit(hex.data[i * 2 + 1]);
+        high = digits[p[i * 2]];
+        low = digits[p[i * 2 + 1]];
 
-        if (high < 0 || low < 0) {
-            return MG_ERROR;
-        }
-
-        out[i] = (uint8_t) (high << 4 | low);
+        good &= high & low;
+        out[i] = (uint8_t) (high << 4 | (low & 15));
     }
 
-    return MG_OK;
+    return good ? MG_OK : MG_ERROR;
 }
 
 
@@ -356,21 +364,4 @@ mg_sum_fold(uint64_t a, uint64_t b)
     wide = (unsigned __int128) a * b;
 
     return (uint64_t) wide ^ (uint64_t) (wide >> 64);
-}
-
-
-static int
-mg_hex_digit(char c)
-{
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-
-    c |= 0x20;
-
-    if (c >= 'a' && c <= 'f') {
-        return c - 'a' + 10;
-    }
-
-    return -1;
 }

@@ -16,6 +16,7 @@
 
 
 static inline const char *mg_scan_plain(const char *p, const char *end);
+static inline int mg_scan_is_pair(const char *p);
 static const char *mg_scan_wide(const char *p, const char *end);
 static const char *mg_scan_quote(mg_scan_t *s, const char *p);
 static const char *mg_scan_name(mg_scan_t *s, const char *p);
@@ -115,23 +116,49 @@ mg_scan_string(mg_scan_t *s, const char *p, const char *end)
 
 /*
  * In a string of which nothing is kept: over plain ASCII and over escapes of
- * two characters, of which a chat has one a line.
+ * two characters, of which a chat has one a line.  All of 16 bytes are dealt
+ * with before the next 16 are loaded.
  */
 
 static inline const char *
 mg_scan_plain(const char *p, const char *end)
 {
+#if defined(__SSE2__)
+
+    unsigned  at, mask, step;
+
+    for ( /* void */ ; end - p > 16; p += step) {
+        step = 16;
+
+        for (mask = mg_skip_mask(p, 1); mask; mask &= ~(3u << at)) {
+            at = (unsigned) __builtin_ctz(mask);
+
+            if (!mg_scan_is_pair(p + at)) {
+                return p + at;
+            }
+
+            step = at == 15 ? 17 : 16;
+        }
+    }
+
+#endif
+
     for ( ;; ) {
         p = mg_skip_string(p, end, 1);
 
-        if (end - p < 2 || *p != '\\'
-            || mg_scan_escapes[(unsigned char) p[1]] == 0)
-        {
+        if (end - p < 2 || !mg_scan_is_pair(p)) {
             return p;
         }
 
         p += 2;
     }
+}
+
+
+static inline int
+mg_scan_is_pair(const char *p)
+{
+    return *p == '\\' && mg_scan_escapes[(unsigned char) p[1]] != 0;
 }
 
 

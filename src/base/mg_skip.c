@@ -19,21 +19,9 @@ mg_skip_quoted(const char *p, const char *end)
         return NULL;
     }
 
-    for (p++; /* void */ ; p += 2) {
-        p = mg_skip_string(p, end, 0);
+    p = mg_skip_text(p + 1, end);
 
-        if (p == end) {
-            return NULL;
-        }
-
-        if (*p == '"') {
-            return p + 1;
-        }
-
-        if (end - p < 2) {
-            return NULL;
-        }
-    }
+    return p != end && *p == '"' ? p + 1 : NULL;
 }
 
 

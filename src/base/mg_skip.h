@@ -21,6 +21,38 @@
 #define MG_SKIP_DEPTH   64
 
 
+#if defined(__SSE2__)
+
+/*
+ * Of the 16 bytes at p, a bit for each that is a quote or a backslash, and
+ * with strict a control character or not ASCII.
+ */
+
+static inline unsigned
+mg_skip_mask(const char *p, int strict)
+{
+    __m128i  chunk, found;
+
+    chunk = _mm_loadu_si128((const __m128i *) p);
+
+    found = _mm_or_si128(_mm_cmpeq_epi8(chunk, _mm_set1_epi8('"')),
+                         _mm_cmpeq_epi8(chunk, _mm_set1_epi8('\\')));
+
+    /*
+     * signed: what is not ASCII is less than a space, too; less than the
+     * limit is negative after the subtraction, which saturates
+     */
+
+    if (strict) {
+        found = _mm_or_si128(found, _mm_subs_epi8(chunk, _mm_set1_epi8(0x20)));
+    }
+
+    return (unsigned) _mm_movemask_epi8(found);
+}
+
+#endif
+
+
 /*
  * The first byte that is a quote or a backslash, and with strict a control
  * character or not ASCII; end if there is none.
@@ -31,37 +63,13 @@ mg_skip_string(const char *p, const char *end, int strict)
 {
 #if defined(__SSE2__)
 
-    int          mask;
-    __m128i      chunk, quote, slash, limit, found;
-    const char  *last;
+    unsigned  mask;
 
-    quote = _mm_set1_epi8('"');
-    slash = _mm_set1_epi8('\\');
+    for ( /* void */ ; end - p >= 16; p += 16) {
+        mask = mg_skip_mask(p, strict);
 
-    /*
-     * signed: what is not ASCII is less than a space, too; less than the
-     * limit is negative after the subtraction, which saturates
-     */
-
-    limit = _mm_set1_epi8(0x20);
-
-    if (end - p >= 16) {
-
-        for (last = end - 16; p <= last; p += 16) {
-            chunk = _mm_loadu_si128((const __m128i *) p);
-
-            found = _mm_or_si128(_mm_cmpeq_epi8(chunk, quote),
-                                 _mm_cmpeq_epi8(chunk, slash));
-
-            if (strict) {
-                found = _mm_or_si128(found, _mm_subs_epi8(chunk, limit));
-            }
-
-            mask = _mm_movemask_epi8(found);
-
-            if (mask) {
-                return p + __builtin_ctz((unsigned) mask);
-            }
+        if (mask) {
+            return p + __builtin_ctz(mask);
         }
     }
 
@@ -74,6 +82,26 @@ mg_skip_string(const char *p, const char *end, int strict)
     }
 
     return p;
+}
+
+
+/*
+ * From the inside of a string to its closing quote, over escapes of two
+ * bytes; the backslash, if it is the last byte; end, if there is neither.
+ */
+
+static inline const char *
+mg_skip_text(const char *p, const char *end)
+{
+    for ( ;; ) {
+        p = mg_skip_string(p, end, 0);
+
+        if (end - p < 2 || *p == '"') {
+            return p;
+        }
+
+        p += 2;
+    }
 }
 
 

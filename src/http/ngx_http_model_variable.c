@@ -235,7 +235,7 @@ ngx_http_model_variable_trace(ngx_http_request_t *r,
 }
 
 
-/* The gateway's span, in the client's trace; one of its own without that. */
+/* The gateway's span, in the client's trace; without that in the inference. */
 
 ngx_int_t
 ngx_http_model_variable_span(ngx_http_request_t *r,
@@ -260,8 +260,7 @@ ngx_http_model_variable_span(ngx_http_request_t *r,
           != MG_OK;
 
     if (own) {
-        ngx_memcpy(t.trace, ngx_http_model_assign_random(MG_TRACE_BYTES),
-                   MG_TRACE_BYTES);
+        ngx_memcpy(t.trace, x->id.b, MG_TRACE_BYTES);
         t.flags = 1;
     }
 

@@ -310,15 +310,14 @@ mg_record_read(const void *data, size_t len, mg_record_t *r, size_t *used,
     const char        *p, *end;
     mg_record_wire_t   w;
 
-    memset(&w, 0, sizeof(mg_record_wire_t));
-    memcpy(&w, data, len < MG_RECORD_OLD_SIZE ? len : MG_RECORD_OLD_SIZE);
-
     if (len < MG_RECORD_OLD_SIZE) {
 
         /* what is there of the magic must be right even so */
 
         return mg_record_begun(data, len) ? MG_AGAIN : MG_ERROR;
     }
+
+    memcpy(&w, data, MG_RECORD_HEAD);
 
     if (w.magic == MG_RECORD_MAGIC) {
         fixed = sizeof(mg_record_wire_t);
@@ -327,6 +326,7 @@ mg_record_read(const void *data, size_t len, mg_record_t *r, size_t *used,
     } else if (w.magic == MG_RECORD_BEFORE) {
         fixed = MG_RECORD_OLD_SIZE;
         strings = MG_RECORD_OLD_N;
+        memset((char *) &w + fixed, 0, sizeof(mg_record_wire_t) - fixed);
 
     } else {
         return MG_ERROR;

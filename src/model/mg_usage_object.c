@@ -470,20 +470,7 @@ mg_usage_string(mg_usage_parser_t *ps, mg_str_t *s)
     }
 
     s->data = ++ps->p;
-
-    for ( ;; ) {
-        ps->p = mg_skip_string(ps->p, ps->end, 0);
-
-        if (ps->end - ps->p < 2) {
-            break;
-        }
-
-        if (*ps->p == '"') {
-            break;
-        }
-
-        ps->p += 2;
-    }
+    ps->p = mg_skip_text(ps->p, ps->end);
 
     if (ps->p == ps->end || *ps->p != '"') {
         ps->p = ps->end;
