@@ -557,7 +557,7 @@ subtest 'traces' => sub {
         unlike $sent, qr/$trace/, 'not the other';
         ok !$seen{$sent}++, 'not again';
         is $rec->{trace_id}, substr($sent, 3, 32), 'on record';
-        is $rec->{trace_id}, $rec->{id} =~ tr/-//dr, 'named as the inference';
+        is $rec->{trace_id}, $rec->{inference_id} =~ tr/-//dr, 'named as the inference';
     }
 };
 
