@@ -25,6 +25,8 @@ my $gw = Gateway->new(
     workers => 2,
     http => 'model_events per_client=40 heartbeat=2s timeout=2s;',
     more => '        location /ws/ { model_api; }
+        location /slow/ { rewrite ^/slow(/.*) $1 break;
+                          limit_rate 8k; model_api; }
         location /open/ { rewrite ^/open(/.*) $1 break;
                           model_auth off; model_api; }');
 
@@ -297,7 +299,7 @@ subtest 'slow readers' => sub {
                              cause => 'slow');
     my @slow = (events(), socket_to());
     my $long = 'acme/' . 'x' x 900;
-    my $end = time + 60;
+    my $end = time + 60 * $Host::patience;
 
     # until the socket's buffers are full
 
@@ -317,6 +319,22 @@ subtest 'slow readers' => sub {
     ok till($s, "${long}10"), 'others are served';
 };
 
+subtest 'limit_rate' => sub {
+    my $s = events("/slow$sse");
+    my $w = socket_to("/slow$ws");
+
+    my $long = 'acme/' . 'r' x 400;
+    now_at($run, "$long$_") for 1 .. 3;
+    ok till($s, "${long}3"), 'an event that was slowed down goes out';
+    ok till($w, "${long}3"), 'WebSockets are not held up';
+
+    my $began = time;
+    now_at($run, "$long$_"), till($s, "$long$_") for 4 .. 6;
+    cmp_ok time - $began, '<', 1.8 * $Host::patience,
+       'and the next waits for no time-out';
+    $_->close for $s, $w;
+};
+
 subtest 'limits' => sub {
     wait_until(sub { $gw->metric('nginx_model_streams_opened_total')
                      == $gw->metric('nginx_model_streams_closed_total') });
@@ -325,12 +343,20 @@ subtest 'limits' => sub {
 
     my @open = map { events() } 1 .. 90;
     my @no = grep { $_->{status} != 200 } @open;
-    ok @no >= 10, 'a client has so many in a worker and no more';
+    is @no, 50, 'a client has so many on the node and no more';
     is $no[0]{status}, 429, 'too many';
     ok $no[0]{headers}{'retry-after'}, 'Retry-After';
     like $no[0]{json}{error}{message}, qr/40 streams/, 'and why';
     $_->close for @open;
     ok wait_until(sub { my $s = events(); $s->{status} == 200 }), 'later again';
+
+    my @held = map { events() } 1 .. 30;
+    is scalar(grep { $_->{status} == 200 } @held), 30, 'streams are open';
+    $gw->kill_worker($_) for $gw->workers;
+    my @after = map { events() } 1 .. 40;
+    is scalar(grep { $_->{status} == 200 } @after), 40,
+       'what killed workers held is free';
+    $_->close for @held, @after;
 };
 
 subtest 'readiness' => sub {
@@ -383,6 +409,37 @@ subtest 'HTTP/2' => sub {
     my ($r) = $c->responses(1);
     like $r->{body}, qr/HTTP.1\.1/, 'no WebSocket, and why';
     like $r->{body}, qr/upgrade_required/, 'its code';
+
+    # server-sent events, of a connection whose window is never opened again,
+    # and of one that is read
+
+    my $slow = $gw->metric('nginx_model_streams_closed_total',
+                           cause => 'slow');
+    my @c = map { H2->new($port) or die } 1, 2;
+    my %ask = (':method' => 'GET', ':path' => $sse);
+    $c[1]->frame(SETTINGS => 0, 0, pack 'nN', 4, 1 << 30);
+    $c[1]->frame(WINDOW_UPDATE => 0, 0, pack 'N', 1 << 30);
+    $c[0]->request(\%ask) for 1 .. 20;
+    my $gone = $c[1]->request(\%ask);
+    $c[1]->request(\%ask) for 1 .. 9;
+    $c[1]->frame(RST_STREAM => 0, $gone, pack 'N', 8);
+
+    my $n = 0;
+
+    ok wait_until(sub {
+        now_at($run, 'acme/' . 'h' x 400 . $n++);
+        $c[1]->responses(1, 0.02);
+        return $gw->metric('nginx_model_streams_closed_total',
+                           cause => 'slow') >= $slow + 20;
+    }, 60), 'streams of a connection that takes nothing are cut';
+    now_at($run, 'acme/h2');
+    my $s = events();
+    ok till($s, 'acme/h2'), 'others are served';
+    close $c[0]{socket};
+    $gw->reload(wait_old => 1);
+    my @ended = $c[1]->responses(9, 5);
+    is scalar(grep { $_->{body} =~ /^retry: \d+$/m } @ended), 9,
+       'those of the other connection end as they should';
 };
 
 subtest 'a reload' => sub {
@@ -407,6 +464,25 @@ subtest 'a reload' => sub {
     ok $s->event, 'and a new one is served';
     now_at($run, 'acme/reloaded');
     ok till($s, 'acme/reloaded'), 'with what happens now';
+};
+
+subtest 'a reload with many' => sub {
+    $gw->reload(wait_old => 1,
+        http => 'model_events per_client=300 heartbeat=1m timeout=2s;');
+    my @sse = map { events() } 1 .. 150;
+    my @ws = map { socket_to() } 1 .. 150;
+
+    # longer than a slice of the event loop
+
+    $gw->reload(wait_old => 1);
+    is scalar(grep { ($_->code // 0) == 1012 } @ws), 150,
+       'each WebSocket is closed with 1012';
+
+    for my $s (@sse) { 1 while $s->event(3); }
+    is scalar(grep { $_->{last} && $_->{retry} } @sse), 150,
+       'each stream ends as it should';
+    cmp_ok keys %{ { map { $_->{retry} => 1 } @sse } }, '>=', 3,
+       'and not all come again together';
 };
 
 subtest 'a worker that is killed' => sub {
@@ -459,6 +535,28 @@ subtest 'validations' => sub {
     ok $sorted, 'counts only grow';
 };
 
+subtest 'a run that is taken out' => sub {
+    my $s = events('/api/v1/providers/other/validation-events');
+    my $w = socket_to('/ws/providers/other/validation');
+    ok $s->event && $w->message, 'its state is known';
+    $gw->sql("delete from model.ai_model_validation_progress
+              where provider_id = 'other'");
+
+    # longer than the silence after which the database is asked
+
+    my ($until, @told) = time + 6;
+
+    while (time < $until) {
+        push @told, grep { $_ } eval { $s->event(0.1) }, $@,
+                                eval { $w->message(0.1) }, $@;
+    }
+
+    is_deeply \@told, [], 'nothing is pushed that is no state';
+    my $next = run_of('other');
+    is $s->event->{json}{id}, $next, 'the next run is';
+    is $w->message->{id}, $next, 'to all';
+};
+
 subtest 'the database is away' => sub {
     my $s = events();
     ok $s->event, 'a stream is open';
@@ -471,6 +569,43 @@ subtest 'the database is away' => sub {
     now_at($run, 'acme/back');
     ok till($s, 'acme/back'), 'when it is back, the state comes';
     ok till($late, 'acme/back'), 'to all';
+};
+
+subtest 'many providers' => sub {
+    my $one = Gateway->new(workers => 1,
+                           http => 'model_events per_client=200;');
+    $one->start->wait_ready;
+    $one->token('admin');
+
+    for my $n (1 .. 110) {
+        my $r = $one->api(POST => '/api/v1/providers', { id => "p$n",
+            name => "p$n", protocol => 'openai', api_key => 'sk-1',
+            base_url => 'http://127.0.0.1:1/v1' });
+        $r->{status} == 201 or return fail("provider $n: $r->{body}");
+    }
+
+    my $auth = { Authorization => 'Bearer ' . $one->token('viewer') };
+    my @s = map { Stream::events($one->socket,
+                      "/api/v1/providers/p$_/validation-events", $auth) }
+            1 .. 110;
+    is scalar(grep { $_->{status} == 200 } @s), 110, 'each is watched';
+
+    # nobody knows what was missed meanwhile: all of them are asked for
+
+    my $listener = "from pg_stat_activity where datname = current_database()
+                    and application_name = 'nginx-model-listener'";
+    my $old = $one->sql_value("select pid $listener");
+    $one->sql("select pg_terminate_backend(pid) $listener");
+    wait_until(sub { ($one->sql_value("select pid $listener") || $old)
+                     != $old });
+
+    for my $n (1, 55, 110) {
+        $one->sql("insert into model.ai_model_validation_progress
+                   (provider_id) values ('p$n')");
+        is $s[$n - 1]->event->{json}{provider_id}, "p$n", "p$n is told";
+    }
+
+    unlike $one->log, qr/queue overflow/, 'calls have found room';
 };
 
 done_testing;

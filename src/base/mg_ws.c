@@ -30,6 +30,7 @@ struct mg_ws_s {
     uint64_t                 fed;         /* bytes given to wslay */
     uint64_t                 taken;       /* of these, in whole frames */
     uint64_t                 frame;       /* length of the one being read */
+    uint64_t                 length;      /* of the message so far */
     unsigned                 frames;
     unsigned                 inside:1;    /* of a frame */
     unsigned                 message:1;   /* of a message in fragments */
@@ -103,6 +104,13 @@ mg_ws_create(void)
     }
 
     wslay_event_config_set_max_recv_msg_length(ws->ctx, MG_WS_MESSAGE_MAX);
+
+    /*
+     * a message in many small pieces would take 100 times its size; what is
+     * not kept is not counted either
+     */
+
+    wslay_event_config_set_no_buffering(ws->ctx, 1);
 
     return ws;
 }
@@ -275,15 +283,26 @@ mg_ws_start(wslay_event_context_ptr ctx,
 {
     mg_ws_t  *ws = data;
 
-    (void) ctx;
-
     ws->inside = 1;
     ws->frame = arg->payload_length
                 + (arg->payload_length > 0xffff ? 14
                    : arg->payload_length > 125 ? 8 : 6);
 
-    if (!wslay_is_ctrl_frame(arg->opcode)) {
-        ws->message = !arg->fin;
+    if (wslay_is_ctrl_frame(arg->opcode)) {
+        return;
+    }
+
+    if (arg->opcode != WSLAY_CONTINUATION_FRAME) {
+        ws->length = 0;
+    }
+
+    ws->length += arg->payload_length;
+    ws->message = !arg->fin;
+
+    if (ws->length > MG_WS_MESSAGE_MAX) {
+        (void) wslay_event_queue_close(ctx, WSLAY_CODE_MESSAGE_TOO_BIG, NULL,
+                                       0);
+        wslay_event_shutdown_read(ctx);
     }
 }
 

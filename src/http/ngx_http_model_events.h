@@ -21,6 +21,7 @@
 #include "http/ngx_http_model_core.h"
 #include "job/mg_webhook.h"
 #include "base/mg_ws.h"
+#include "model/mg_conn.h"
 
 
 /* ORG, a space, a provider's id. */
@@ -33,8 +34,9 @@
 extern ngx_module_t  ngx_http_model_events_module;
 
 
-/* model_events; of a worker. */
+/* model_events. */
 typedef struct {
+    ngx_int_t                     area;       /* of the zone */
     ngx_uint_t                    connections;
     ngx_uint_t                    per_client;
     ngx_msec_t                    heartbeat;
@@ -90,7 +92,7 @@ typedef struct {
     uint64_t                      serial;     /* of the topic, sent last */
     uint64_t                      seen;       /* Last-Event-ID */
     uint64_t                      routing;    /* when its token was good */
-    ngx_uint_t                    client;     /* bucket of its address */
+    ngx_uint_t                    client;     /* counter of its address */
     ngx_str_t                     accept;     /* Sec-WebSocket-Accept */
     ngx_buf_t                     buf;        /* server-sent events */
     ngx_chain_t                   out;
@@ -148,6 +150,9 @@ void ngx_http_model_message_release(ngx_http_model_message_t *m);
 
 /* -- watchers (ngx_http_model_watcher.c) -- */
 
+/* cells: NGX_HTTP_MODEL_SLOTS of them, one for each worker. */
+void ngx_http_model_watcher_init(mg_conn_cell_t *cells);
+
 /*
  * Makes r a watcher and returns what the content handler returns: NGX_DONE,
  * or NGX_DECLINED with *e, or a status.
@@ -177,9 +182,6 @@ void ngx_http_model_watcher_end(ngx_http_model_watcher_t *w, ngx_int_t rc);
 
 /* Heartbeats that are due, tokens that may be void; at most so many. */
 void ngx_http_model_watcher_beats(ngx_uint_t max);
-
-/* Open or waiting in this worker. */
-ngx_uint_t ngx_http_model_watcher_count(void);
 
 
 /* -- WebSocket (ngx_http_model_socket.c) -- */

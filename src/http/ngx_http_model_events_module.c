@@ -29,6 +29,7 @@ static char *ngx_http_model_events_secret(ngx_conf_t *cf,
 static void ngx_http_model_events_cleanup(void *data);
 static void *ngx_http_model_events_create_main_conf(ngx_conf_t *cf);
 static ngx_int_t ngx_http_model_events_preconfiguration(ngx_conf_t *cf);
+static ngx_int_t ngx_http_model_events_postconfiguration(ngx_conf_t *cf);
 static ngx_int_t ngx_http_model_events_init_process(ngx_cycle_t *cycle);
 
 static ngx_int_t ngx_http_model_events_validation(ngx_http_model_ask_t *ask);
@@ -111,7 +112,7 @@ static ngx_command_t  ngx_http_model_events_commands[] = {
 
 static ngx_http_module_t  ngx_http_model_events_module_ctx = {
     ngx_http_model_events_preconfiguration, /* preconfiguration */
-    NULL,                                  /* postconfiguration */
+    ngx_http_model_events_postconfiguration, /* postconfiguration */
 
     ngx_http_model_events_create_main_conf, /* create main configuration */
     NULL,                                  /* init main configuration */
@@ -492,6 +493,7 @@ ngx_http_model_events_create_main_conf(ngx_conf_t *cf)
     /*
      * set by ngx_pcalloc():
      *
+     *     conf->area = 0
      *     conf->webhook = { { NULL, 0 }, NULL }
      */
 
@@ -519,6 +521,29 @@ ngx_http_model_events_preconfiguration(ngx_conf_t *cf)
 
 
 static ngx_int_t
+ngx_http_model_events_postconfiguration(ngx_conf_t *cf)
+{
+    ngx_http_model_main_conf_t    *mcf;
+    ngx_http_model_events_conf_t  *conf;
+
+    mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_model_module);
+
+    if (mcf->zone == NULL) {
+        return NGX_OK;
+    }
+
+    conf = ngx_http_conf_get_module_main_conf(cf,
+                                              ngx_http_model_events_module);
+
+    conf->area = ngx_http_model_zone_area(cf, mcf->zone, "streams",
+                                          NGX_HTTP_MODEL_SLOTS
+                                          * sizeof(mg_conn_cell_t));
+
+    return conf->area == NGX_ERROR ? NGX_ERROR : NGX_OK;
+}
+
+
+static ngx_int_t
 ngx_http_model_events_init_process(ngx_cycle_t *cycle)
 {
     mg_env_t                      *env;
@@ -541,6 +566,9 @@ ngx_http_model_events_init_process(ngx_cycle_t *cycle)
     }
 
     mcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_model_module);
+
+    ngx_http_model_watcher_init(ngx_http_model_zone_get(mcf->zone, conf->area,
+                                                        NULL));
     ngx_http_model_topic_init(cycle, mcf->db_pool);
 
     return NGX_OK;

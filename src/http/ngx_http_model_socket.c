@@ -11,16 +11,26 @@
  * somebody in that network looks at.
  *
  * Memory for reading is only there while a client's frame is incomplete.
+ * Clients that send, or leave, all at once are read for 1 ms in a turn of the
+ * event loop, and the others in the next ones.
  *
  * Event loop.
  */
 
 #include "http/ngx_http_model_events.h"
+#include "base/mg_time.h"
 
 
 #define NGX_HTTP_MODEL_SOCKET_READ      2048
 #define NGX_HTTP_MODEL_SOCKET_ROUNDS    16      /* reads in a row */
 #define NGX_HTTP_MODEL_SOCKET_FRAMES    1000    /* in a heartbeat */
+#define NGX_HTTP_MODEL_SOCKET_SLICE     1000    /* us */
+
+
+typedef struct {
+    ngx_event_t   turn;        /* posted: others were read in this one */
+    int64_t       until;
+} ngx_http_model_sockets_t;
 
 
 static ngx_int_t ngx_http_model_socket_upgrade(ngx_http_request_t *r,
@@ -31,10 +41,15 @@ static void ngx_http_model_socket_protocols(ngx_http_request_t *r,
     ngx_http_model_watcher_t *w);
 static ngx_int_t ngx_http_model_socket_bearer(ngx_http_request_t *r,
     u_char *token, size_t len);
+static ngx_uint_t ngx_http_model_socket_later(ngx_connection_t *c);
+static void ngx_http_model_socket_turn(ngx_event_t *ev);
 static ngx_int_t ngx_http_model_socket_feed(ngx_http_model_watcher_t *w,
     u_char *data, size_t len);
 static ngx_int_t ngx_http_model_socket_send(ngx_connection_t *c, u_char *data,
     size_t len, size_t *sent);
+
+
+static ngx_http_model_sockets_t  ngx_http_model_sockets;
 
 
 /* -- the handshake -- */
@@ -304,6 +319,10 @@ ngx_http_model_socket_read(ngx_http_request_t *r)
     c = r->connection;
     w = ngx_http_get_module_ctx(r, ngx_http_model_events_module);
 
+    if (ngx_http_model_socket_later(c)) {
+        return;
+    }
+
     for (i = 0; i < NGX_HTTP_MODEL_SOCKET_ROUNDS; i++) {
 
         len = r->header_in->last - r->header_in->pos;
@@ -338,6 +357,44 @@ ngx_http_model_socket_read(ngx_http_request_t *r)
     }
 
     ngx_post_event(c->read, &ngx_posted_next_events);
+}
+
+
+/* 1: this turn has had its share, c is read in another one. */
+
+static ngx_uint_t
+ngx_http_model_socket_later(ngx_connection_t *c)
+{
+    ngx_http_model_sockets_t  *ss;
+
+    ss = &ngx_http_model_sockets;
+
+    if (!ss->turn.posted) {
+        ss->turn.handler = ngx_http_model_socket_turn;
+        ss->turn.log = ngx_cycle->log;
+        ss->until = mg_mono_us() + NGX_HTTP_MODEL_SOCKET_SLICE;
+
+        ngx_post_event(&ss->turn, &ngx_posted_next_events);
+
+        return 0;
+    }
+
+    if (mg_mono_us() <= ss->until) {
+        return 0;
+    }
+
+    ngx_post_event(c->read, &ngx_posted_next_events);
+
+    return 1;
+}
+
+
+/* Not posted any more, which is what matters. */
+
+static void
+ngx_http_model_socket_turn(ngx_event_t *ev)
+{
+    ev->ready = 0;
 }
 
 

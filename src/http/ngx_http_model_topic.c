@@ -4,10 +4,12 @@
  *     every 20 ms while somebody watches: ring -> topics -> messages
  *     pump: those who wait are answered, those who are behind are told; at
  *     most 1 ms at a time, then the event loop goes round once
+ *     leave: the pump goes on with sending away, until nobody is left
  *
  * The state of a topic comes from the ring; where the ring cannot say (nobody
  * has run since the start, something was missed) the database is asked, once
- * a topic and worker, however many wait for the answer.  A topic of which
+ * a topic and worker, however many wait for the answer; few are asked for at
+ * a time, since calls of the API wait in the same queue.  A topic of which
  * nothing was heard for 5 s is asked for, too: notifications are a hint, and
  * do not come through every pooler.
  *
@@ -25,12 +27,13 @@
 #define NGX_HTTP_MODEL_TOPIC_SLICE    1000    /* us */
 #define NGX_HTTP_MODEL_TOPIC_POLL     5000    /* ms of silence */
 #define NGX_HTTP_MODEL_TOPIC_AGAIN    500     /* ms between questions */
+#define NGX_HTTP_MODEL_TOPIC_ASKING   4       /* questions at a time */
 #define NGX_HTTP_MODEL_TOPIC_STUCK    200     /* ms for a writer */
 #define NGX_HTTP_MODEL_TOPIC_READY    1000    /* ms, readiness unchanged */
-#define NGX_HTTP_MODEL_TOPIC_EVENTS   256     /* of the ring, in a row */
 #define NGX_HTTP_MODEL_TOPIC_BEATS    64      /* in a row */
 #define NGX_HTTP_MODEL_TOPIC_ARENA    (256 * 1024)
 #define NGX_HTTP_MODEL_TOPIC_HERD     32      /* that come again together */
+#define NGX_HTTP_MODEL_TOPIC_GUARD    1000    /* ms; keeps the loop running */
 
 
 typedef struct {
@@ -42,6 +45,9 @@ typedef struct {
     uint64_t                     next;        /* read last */
     uint64_t                     gaps;
     ngx_msec_t                   stuck;       /* since when; 0: it is not */
+    ngx_uint_t                   asking;      /* questions under way */
+    ngx_uint_t                   sent;        /* away, while leaving */
+    ngx_http_model_message_t    *bye;         /* of those sent away now */
     mg_buf_t                     ready;       /* the object sent last */
     unsigned                     active:1;
     unsigned                     leaving:1;
@@ -81,6 +87,9 @@ static void ngx_http_model_topic_sweep(ngx_http_model_topics_t *ts);
 static void ngx_http_model_topic_pump(ngx_event_t *ev);
 static ngx_uint_t ngx_http_model_topic_serve(ngx_http_model_topic_t *t,
     int64_t until);
+static void ngx_http_model_topic_part(ngx_http_model_topics_t *ts);
+static ngx_uint_t ngx_http_model_topic_empty(ngx_http_model_topics_t *ts,
+    ngx_http_model_topic_t *t, int64_t until);
 
 
 static ngx_http_model_topics_t  ngx_http_model_topics;
@@ -191,12 +200,7 @@ ngx_http_model_topic_wake(void)
 void
 ngx_http_model_topic_leave(void)
 {
-    ngx_uint_t                 n;
-    ngx_queue_t               *q, *p;
-    ngx_http_model_topic_t    *t;
-    ngx_http_model_topics_t   *ts;
-    ngx_http_model_watcher_t  *w;
-    ngx_http_model_message_t  *m;
+    ngx_http_model_topics_t  *ts;
 
     ts = &ngx_http_model_topics;
 
@@ -204,8 +208,6 @@ ngx_http_model_topic_leave(void)
         return;
     }
 
-    n = 0;
-    m = NULL;
     ts->leaving = 1;
 
     if (ts->pump.posted) {
@@ -216,48 +218,9 @@ ngx_http_model_topic_leave(void)
         ngx_del_timer(&ts->timer);
     }
 
-    for (q = ngx_queue_head(&ts->topics);
-         q != ngx_queue_sentinel(&ts->topics);
-         q = ngx_queue_next(q))
-    {
-        t = ngx_queue_data(q, ngx_http_model_topic_t, queue);
+    ts->timer.cancelable = 0;
 
-        while (!ngx_queue_empty(&t->waiting)) {
-            w = ngx_queue_data(ngx_queue_head(&t->waiting),
-                               ngx_http_model_watcher_t, queue);
-
-            t->failed = 1;
-            (void) mg_error_set(&t->error, MG_E_UNAVAILABLE, NULL,
-                                "the gateway reloads; connect again");
-            ngx_http_model_watcher_open(w);
-        }
-
-        while (!ngx_queue_empty(&t->watchers)) {
-            w = ngx_queue_data(ngx_queue_head(&t->watchers),
-                               ngx_http_model_watcher_t, queue);
-
-            if (n++ % NGX_HTTP_MODEL_TOPIC_HERD == 0) {
-                ngx_http_model_message_release(m);
-                m = ngx_http_model_message_end(500 + ngx_random() % 3000,
-                                               MG_WS_RESTART,
-                                               mg_str("service restart"));
-            }
-
-            p = &w->queue;
-
-            if (m) {
-                (void) ngx_http_model_watcher_send(w, m);
-            }
-
-            /* one that takes nothing is not waited for */
-
-            if (ngx_queue_head(&t->watchers) == p) {
-                ngx_http_model_watcher_end(w, NGX_ERROR);
-            }
-        }
-    }
-
-    ngx_http_model_message_release(m);
+    ngx_http_model_topic_part(ts);
 }
 
 
@@ -268,15 +231,21 @@ ngx_http_model_topic_timer(ngx_event_t *ev)
 {
     mg_env_t                 *env;
     ngx_msec_t                silent;
-    ngx_queue_t              *q;
+    ngx_queue_t              *q, *next;
     ngx_http_model_topic_t   *t;
     ngx_http_model_topics_t  *ts;
+
+    ts = &ngx_http_model_topics;
+
+    if (ts->leaving) {
+        ngx_add_timer(&ts->timer, NGX_HTTP_MODEL_TOPIC_GUARD);
+        return;
+    }
 
     if (ngx_exiting || ngx_terminate || ngx_quit) {
         return;
     }
 
-    ts = &ngx_http_model_topics;
     env = ngx_http_model_env();
 
     ngx_http_model_topic_sweep(ts);
@@ -289,8 +258,9 @@ ngx_http_model_topic_timer(ngx_event_t *ev)
 
     for (q = ngx_queue_head(&ts->topics);
          q != ngx_queue_sentinel(&ts->topics);
-         q = ngx_queue_next(q))
+         q = next)
     {
+        next = ngx_queue_next(q);
         t = ngx_queue_data(q, ngx_http_model_topic_t, queue);
 
         if (t->len == 0) {
@@ -301,10 +271,16 @@ ngx_http_model_topic_timer(ngx_event_t *ev)
         silent = ngx_current_msec - t->heard;
 
         if (env->db && !t->asking
+            && ts->asking < NGX_HTTP_MODEL_TOPIC_ASKING
             && (t->missed || silent >= NGX_HTTP_MODEL_TOPIC_POLL)
             && ngx_current_msec - t->asked >= NGX_HTTP_MODEL_TOPIC_AGAIN)
         {
             ngx_http_model_topic_ask(t);
+
+            /* the next place is for one that has waited longer */
+
+            ngx_queue_remove(q);
+            ngx_queue_insert_tail(&ts->topics, q);
         }
     }
 
@@ -320,15 +296,16 @@ static void
 ngx_http_model_topic_hear(ngx_http_model_topics_t *ts)
 {
     int                      rc;
+    int64_t                  until;
     uint64_t                 last, gaps;
     mg_event_t               e;
-    ngx_uint_t               n;
     mg_events_t             *ring;
     ngx_http_model_topic_t  *t;
 
     ring = ngx_http_model_env()->events;
     gaps = mg_word_get(ring->gaps);
     last = mg_word_get(ring->next);
+    until = mg_mono_us() + NGX_HTTP_MODEL_TOPIC_SLICE;
 
     if (gaps != ts->gaps) {
         ts->gaps = gaps;
@@ -340,7 +317,7 @@ ngx_http_model_topic_hear(ngx_http_model_topics_t *ts)
         ngx_http_model_topic_missed(ts);
     }
 
-    for (n = 0; ts->next < last && n < NGX_HTTP_MODEL_TOPIC_EVENTS; n++) {
+    while (ts->next < last && mg_mono_us() <= until) {
         rc = mg_event_read(ring, ts->next + 1, &e);
 
         if (rc == MG_AGAIN && ngx_http_model_topic_stuck(ts) == NGX_AGAIN) {
@@ -534,11 +511,18 @@ ngx_http_model_topic_ask(ngx_http_model_topic_t *t)
         return;
     }
 
+    /* the timer asks when others have been answered */
+
+    t->missed = 1;
+
+    if (ngx_http_model_topics.asking >= NGX_HTTP_MODEL_TOPIC_ASKING) {
+        return;
+    }
+
     t->asked = ngx_current_msec;
 
     task = ngx_http_model_task_create(sizeof(ngx_http_model_question_t));
     if (task == NULL) {
-        t->missed = 1;
         return;
     }
 
@@ -553,9 +537,8 @@ ngx_http_model_topic_ask(ngx_http_model_topic_t *t)
 
     /* a full queue: the timer asks again */
 
-    t->missed = 1;
-
     if (ngx_http_model_task_post(ngx_http_model_topics.pool, task) == NGX_OK) {
+        ngx_http_model_topics.asking++;
         t->asking = 1;
         t->missed = 0;
     }
@@ -607,6 +590,8 @@ ngx_http_model_topic_answered(ngx_http_model_task_t *task,
     ngx_http_model_topic_t     *t;
     ngx_http_model_question_t  *question;
 
+    ngx_http_model_topics.asking--;
+
     if (ngx_http_model_topics.leaving) {
         return NGX_OK;
     }
@@ -629,7 +614,7 @@ ngx_http_model_topic_answered(ngx_http_model_task_t *task,
             t->error = question->error;
         }
 
-    } else if (t->id != question->id
+    } else if (question->text.len && t->id != question->id
                && (question->id > t->id
                    || (ngx_msec_int_t) (question->begun - t->heard) > 0))
     {
@@ -668,6 +653,12 @@ ngx_http_model_topic_pump(ngx_event_t *ev)
     ngx_http_model_topics_t  *ts;
 
     ts = &ngx_http_model_topics;
+
+    if (ts->leaving) {
+        ngx_http_model_topic_part(ts);
+        return;
+    }
+
     until = mg_mono_us() + NGX_HTTP_MODEL_TOPIC_SLICE;
 
     for (q = ngx_queue_head(&ts->topics);
@@ -678,7 +669,13 @@ ngx_http_model_topic_pump(ngx_event_t *ev)
                                              ngx_http_model_topic_t, queue),
                                        until))
         {
-            /* the others have their turn in between */
+            /*
+             * the others have their turn in between, other topics theirs
+             * before this one goes on
+             */
+
+            ngx_queue_remove(q);
+            ngx_queue_insert_tail(&ts->topics, q);
 
             ngx_post_event(&ts->pump, &ngx_posted_next_events);
             return;
@@ -692,13 +689,12 @@ ngx_http_model_topic_pump(ngx_event_t *ev)
 static ngx_uint_t
 ngx_http_model_topic_serve(ngx_http_model_topic_t *t, int64_t until)
 {
-    ngx_uint_t                 n;
     ngx_queue_t               *q;
     ngx_http_model_watcher_t  *w;
 
-    for (n = 1; t->known && !ngx_queue_empty(&t->waiting); n++) {
+    while (t->known && !ngx_queue_empty(&t->waiting)) {
 
-        if (n % 8 == 0 && mg_mono_us() > until) {
+        if (mg_mono_us() > until) {
             return 1;
         }
 
@@ -707,22 +703,23 @@ ngx_http_model_topic_serve(ngx_http_model_topic_t *t, int64_t until)
         ngx_http_model_watcher_open(w);
     }
 
-    for (n = 1; !ngx_queue_empty(&t->watchers); n++) {
-
-        if (n % 8 == 0 && mg_mono_us() > until) {
-            return 1;
-        }
-
+    while (!ngx_queue_empty(&t->watchers)) {
         q = ngx_queue_head(&t->watchers);
         w = ngx_queue_data(q, ngx_http_model_watcher_t, queue);
+
+        if ((!t->failed || t->error.kind != MG_E_NOT_FOUND)
+            && (t->message == NULL || w->serial == t->serial))
+        {
+            break;
+        }
+
+        if (mg_mono_us() > until) {
+            return 1;
+        }
 
         if (t->failed && t->error.kind == MG_E_NOT_FOUND) {
             ngx_http_model_watcher_end(w, NGX_OK);
             continue;
-        }
-
-        if (t->message == NULL || w->serial == t->serial) {
-            break;
         }
 
         w->serial = t->serial;
@@ -730,6 +727,103 @@ ngx_http_model_topic_serve(ngx_http_model_topic_t *t, int64_t until)
         ngx_queue_insert_tail(&t->watchers, q);
 
         (void) ngx_http_model_watcher_send(w, t->message);
+    }
+
+    return 0;
+}
+
+
+/* -- the end -- */
+
+/*
+ * A worker that leaves sends everybody away, 1 ms at a time: requests of all
+ * kinds go on in it.  Its guard is a timer that it waits for.
+ */
+
+static void
+ngx_http_model_topic_part(ngx_http_model_topics_t *ts)
+{
+    int64_t       until;
+    ngx_queue_t  *q;
+
+    until = mg_mono_us() + NGX_HTTP_MODEL_TOPIC_SLICE;
+
+    for (q = ngx_queue_head(&ts->topics);
+         q != ngx_queue_sentinel(&ts->topics);
+         q = ngx_queue_next(q))
+    {
+        if (ngx_http_model_topic_empty(ts, ngx_queue_data(q,
+                                             ngx_http_model_topic_t, queue),
+                                       until))
+        {
+            ngx_post_event(&ts->pump, &ngx_posted_next_events);
+
+            if (!ts->timer.timer_set) {
+                ngx_add_timer(&ts->timer, NGX_HTTP_MODEL_TOPIC_GUARD);
+            }
+
+            return;
+        }
+    }
+
+    ngx_http_model_message_release(ts->bye);
+    ts->bye = NULL;
+
+    if (ts->timer.timer_set) {
+        ngx_del_timer(&ts->timer);
+    }
+}
+
+
+/* 1: time is up. */
+
+static ngx_uint_t
+ngx_http_model_topic_empty(ngx_http_model_topics_t *ts,
+    ngx_http_model_topic_t *t, int64_t until)
+{
+    ngx_queue_t               *q;
+    ngx_http_model_watcher_t  *w;
+
+    while (!ngx_queue_empty(&t->waiting)) {
+
+        if (mg_mono_us() > until) {
+            return 1;
+        }
+
+        w = ngx_queue_data(ngx_queue_head(&t->waiting),
+                           ngx_http_model_watcher_t, queue);
+
+        t->failed = 1;
+        (void) mg_error_set(&t->error, MG_E_UNAVAILABLE, NULL,
+                            "the gateway reloads; connect again");
+        ngx_http_model_watcher_open(w);
+    }
+
+    while (!ngx_queue_empty(&t->watchers)) {
+
+        if (mg_mono_us() > until) {
+            return 1;
+        }
+
+        q = ngx_queue_head(&t->watchers);
+        w = ngx_queue_data(q, ngx_http_model_watcher_t, queue);
+
+        if (ts->sent++ % NGX_HTTP_MODEL_TOPIC_HERD == 0) {
+            ngx_http_model_message_release(ts->bye);
+            ts->bye = ngx_http_model_message_end(500 + ngx_random() % 3000,
+                                                 MG_WS_RESTART,
+                                                 mg_str("service restart"));
+        }
+
+        if (ts->bye) {
+            (void) ngx_http_model_watcher_send(w, ts->bye);
+        }
+
+        /* one that takes nothing is not waited for */
+
+        if (ngx_queue_head(&t->watchers) == q) {
+            ngx_http_model_watcher_end(w, NGX_ERROR);
+        }
     }
 
     return 0;

@@ -18,16 +18,12 @@
 #include "http/ngx_http_model_events.h"
 
 
-#define NGX_HTTP_MODEL_WATCHER_CLIENTS   4096    /* a power of two */
-
-
 typedef struct {
     ngx_queue_t                  beats;
     ngx_queue_t                  tokens;
     ngx_http_model_message_t    *beat;
-    ngx_uint_t                   count;
-    uint16_t                     clients[NGX_HTTP_MODEL_WATCHER_CLIENTS];
-    unsigned                     ready:1;
+    mg_conn_t                    conn;
+    mg_conn_cell_t               alone;       /* no cell in the zone */
 } ngx_http_model_watchers_t;
 
 
@@ -51,6 +47,31 @@ static ngx_int_t ngx_http_model_watcher_void(ngx_http_model_watcher_t *w);
 static ngx_http_model_watchers_t  ngx_http_model_watchers;
 
 
+void
+ngx_http_model_watcher_init(mg_conn_cell_t *cells)
+{
+    ngx_http_model_watchers_t  *ws;
+
+    ws = &ngx_http_model_watchers;
+
+    ngx_queue_init(&ws->beats);
+    ngx_queue_init(&ws->tokens);
+
+    if (ngx_process_slot < NGX_HTTP_MODEL_SLOTS) {
+        ws->conn.cells = cells;
+        ws->conn.own = &cells[ngx_process_slot];
+        ws->conn.n = NGX_HTTP_MODEL_SLOTS;
+
+    } else {
+        ws->conn.cells = &ws->alone;
+        ws->conn.own = &ws->alone;
+        ws->conn.n = 1;
+    }
+
+    mg_conn_begin(&ws->conn, (uint64_t) ngx_pid);
+}
+
+
 ngx_int_t
 ngx_http_model_watcher_add(ngx_http_request_t *r,
     ngx_http_model_events_conf_t *conf, ngx_http_model_watcher_t *proto,
@@ -60,32 +81,24 @@ ngx_http_model_watcher_add(ngx_http_request_t *r,
     ngx_pool_cleanup_t         *cln;
     ngx_http_model_topic_t     *t;
     ngx_http_model_watcher_t   *w;
-    ngx_http_model_watchers_t  *ws;
-
-    ws = &ngx_http_model_watchers;
-
-    if (!ws->ready) {
-        ws->ready = 1;
-        ngx_queue_init(&ws->beats);
-        ngx_queue_init(&ws->tokens);
-    }
-
-    client = mg_event_hash(mg_str_n((char *) r->connection->addr_text.data,
-                                    r->connection->addr_text.len))
-             & (NGX_HTTP_MODEL_WATCHER_CLIENTS - 1);
-
-    if (ngx_http_model_watcher_limit(r, conf, client, e) != NGX_OK) {
-        return NGX_DECLINED;
-    }
 
     cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_http_model_watcher_t));
     if (cln == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
+    client = mg_event_hash(mg_str_n((char *) r->connection->addr_text.data,
+                                    r->connection->addr_text.len))
+             & (MG_CONN_CLIENTS - 1);
+
+    if (ngx_http_model_watcher_limit(r, conf, client, e) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
     t = ngx_http_model_topic_get(topic, len);
 
     if (t == NULL) {
+        mg_conn_leave(&ngx_http_model_watchers.conn, client);
         (void) mg_error_set(e, MG_E_UNAVAILABLE, NULL,
                             "streams are not served now; connect again");
         return NGX_DECLINED;
@@ -106,9 +119,6 @@ ngx_http_model_watcher_add(ngx_http_request_t *r,
 
     cln->handler = ngx_http_model_watcher_cleanup;
 
-    ws->count++;
-    ws->clients[client]++;
-
     /* a snapshot must not be held as long as somebody watches */
 
     ngx_http_model_snap_unpin(r);
@@ -128,39 +138,33 @@ static ngx_int_t
 ngx_http_model_watcher_limit(ngx_http_request_t *r,
     ngx_http_model_events_conf_t *conf, ngx_uint_t client, mg_error_t *e)
 {
-    ngx_http_model_watchers_t  *ws;
-
     static ngx_str_t  retry = ngx_string("10");
 
-    ws = &ngx_http_model_watchers;
+    switch (mg_conn_enter(&ngx_http_model_watchers.conn, client,
+                          conf->connections, conf->per_client))
+    {
+    case MG_CONN_OK:
+        return NGX_OK;
 
-    if (ws->count >= conf->connections) {
+    case MG_CONN_FULL:
         (void) mg_error_set(e, MG_E_UNAVAILABLE, NULL,
                             "%u streams are open, which is the most that "
-                            "this worker serves; poll instead, or try again",
-                            (unsigned) ws->count);
+                            "this node serves; poll instead, or try again",
+                            (unsigned) conf->connections);
+        break;
 
-    } else if (ws->clients[client] >= conf->per_client) {
+    default:
         (void) mg_error_set(e, MG_E_LIMITED, NULL,
                             "your address has %u streams open, which is the "
                             "most for one; close some",
-                            (unsigned) ws->clients[client]);
-
-    } else {
-        return NGX_OK;
+                            (unsigned) conf->per_client);
+        break;
     }
 
     mg_metric_add(ngx_http_model_counters(), STREAMS_REFUSED, 1);
     (void) ngx_http_model_answer_header(r, "Retry-After", &retry);
 
     return NGX_DECLINED;
-}
-
-
-ngx_uint_t
-ngx_http_model_watcher_count(void)
-{
-    return ngx_http_model_watchers.count;
 }
 
 
@@ -187,13 +191,9 @@ ngx_http_model_watcher_cleanup(void *data)
 static void
 ngx_http_model_watcher_release(ngx_http_model_watcher_t *w)
 {
-    ngx_http_model_watchers_t  *ws;
-
     if (w->topic == NULL) {
         return;
     }
-
-    ws = &ngx_http_model_watchers;
 
     ngx_queue_remove(&w->queue);
 
@@ -206,8 +206,7 @@ ngx_http_model_watcher_release(ngx_http_model_watcher_t *w)
     }
 
     w->topic = NULL;
-    ws->count--;
-    ws->clients[w->client]--;
+    mg_conn_leave(&ngx_http_model_watchers.conn, w->client);
 }
 
 
@@ -466,7 +465,9 @@ ngx_http_model_watcher_settle(ngx_http_model_watcher_t *w, ngx_int_t rc)
         return NGX_DONE;
     }
 
-    if (wev->timer_set) {
+    /* the timer of "limit_rate" is to fire: it lets the next message go */
+
+    if (wev->timer_set && !wev->delayed) {
         ngx_del_timer(wev);
     }
 
@@ -547,7 +548,7 @@ ngx_http_model_watcher_end(ngx_http_model_watcher_t *w, ngx_int_t rc)
         w->cause = MG_M_STREAMS_ENDED;
     }
 
-    if (c->write->timer_set) {
+    if (c->write->timer_set && !c->write->delayed) {
         ngx_del_timer(c->write);
     }
 
@@ -584,10 +585,6 @@ ngx_http_model_watcher_beats(ngx_uint_t max)
     ngx_http_model_watchers_t  *ws;
 
     ws = &ngx_http_model_watchers;
-
-    if (!ws->ready) {
-        return;
-    }
 
     if (ws->beat == NULL) {
         ws->beat = ngx_http_model_message_beat();

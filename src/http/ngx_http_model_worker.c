@@ -20,10 +20,13 @@
 #include "http/ngx_http_model_worker.h"
 #include "client/mg_http.h"
 
+#include <fcntl.h>
 #include <stdarg.h>
+#include <sys/eventfd.h>
 
 
 #define NGX_HTTP_MODEL_LOG_LINE      1024
+#define NGX_HTTP_MODEL_FILES_MORE    256     /* beside connections */
 
 
 typedef struct {
@@ -33,6 +36,7 @@ typedef struct {
 } ngx_http_model_worker_t;
 
 
+static void ngx_http_model_worker_files(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_model_env_init(ngx_cycle_t *cycle,
     ngx_http_model_main_conf_t *mcf, mg_env_t *env);
 static mg_metrics_t *ngx_http_model_env_metrics(ngx_cycle_t *cycle,
@@ -105,6 +109,8 @@ ngx_http_model_worker_init(ngx_cycle_t *cycle)
     w = &ngx_http_model_worker;
     w->conf = mcf;
 
+    ngx_http_model_worker_files(cycle);
+
     if (ngx_http_model_env_init(cycle, mcf, &w->env) != NGX_OK) {
         return NGX_ERROR;
     }
@@ -130,6 +136,42 @@ ngx_http_model_worker_init(ngx_cycle_t *cycle)
 }
 
 
+/*
+ * Linux doubles a process's table of files when it is full, and in a process
+ * with threads whoever opened the file waits 5 to 20 ms meanwhile, so the
+ * event loop would in accept().  The table is made as large as it may get
+ * while nobody waits: 8 bytes a file.
+ */
+
+static void
+ngx_http_model_worker_files(ngx_cycle_t *cycle)
+{
+    int            fd, last;
+    ngx_uint_t     n;
+    struct rlimit  limit;
+
+    n = cycle->connection_n + NGX_HTTP_MODEL_FILES_MORE;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && n >= limit.rlim_cur) {
+        n = limit.rlim_cur - 1;
+    }
+
+    fd = eventfd(0, EFD_CLOEXEC);
+
+    if (fd == -1) {
+        return;
+    }
+
+    last = fcntl(fd, F_DUPFD_CLOEXEC, (int) n);
+
+    if (last != -1) {
+        (void) close(last);
+    }
+
+    (void) close(fd);
+}
+
+
 static ngx_int_t
 ngx_http_model_env_init(ngx_cycle_t *cycle, ngx_http_model_main_conf_t *mcf,
     mg_env_t *env)
@@ -140,6 +182,7 @@ ngx_http_model_env_init(ngx_cycle_t *cycle, ngx_http_model_main_conf_t *mcf,
     env->key = &mcf->key;
     env->secrets = mcf->secrets;
     env->catalog_source = (char *) mcf->catalog_source.data;
+    env->trusted = (char *) mcf->trusted.data;
     env->state = ngx_http_model_zone_get(mcf->zone, mcf->state_area, NULL);
     env->metrics = ngx_http_model_env_metrics(cycle, mcf);
     env->gates = ngx_http_model_zone_get(mcf->zone, mcf->gates_area, NULL);

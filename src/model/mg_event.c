@@ -183,10 +183,22 @@ mg_event_last(const mg_events_t *r, mg_str_t topic, mg_event_t *e)
     for ( /* void */ ; number > end; number--) {
         s = &r->slots[number & (MG_EVENT_SLOTS - 1)];
 
-        if (__atomic_load_n(&s->hash, __ATOMIC_RELAXED) == hash
-            && mg_event_read(r, number, e) == MG_OK
-            && mg_str_eq(e->topic, topic))
-        {
+        if (mg_word_get(s->number) != number) {
+
+            /* being written: this may be the one */
+
+            return MG_DECLINED;
+        }
+
+        if (__atomic_load_n(&s->hash, __ATOMIC_RELAXED) != hash) {
+            continue;
+        }
+
+        if (mg_event_read(r, number, e) != MG_OK) {
+            return MG_DECLINED;
+        }
+
+        if (mg_str_eq(e->topic, topic)) {
             return e->gaps == mg_word_get(r->gaps) ? MG_OK : MG_DECLINED;
         }
     }

@@ -109,6 +109,8 @@ test_killed(void)
 
     ring.next++;
     ok(mg_event_read(&ring, 3, &e) == MG_AGAIN, "being written");
+    ok(mg_event_last(&ring, mg_str("o a"), &e) == MG_DECLINED,
+       "what it was to be may have been later than the last");
     mg_event_hear(&ring, mg_str("9 o a\n{}"));
     ok(mg_event_read(&ring, 4, &e) == MG_OK && e.id == 9, "the next is whole");
 

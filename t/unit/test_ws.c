@@ -6,6 +6,8 @@
  * Every exchange is fed whole and byte by byte, with the same outcome.
  */
 
+#include <malloc.h>
+
 #include "base/mg_ws.h"
 #include "tap.h"
 
@@ -109,6 +111,39 @@ test_exchange(const test_ws_t *t, size_t step)
 }
 
 
+/* What is dropped in the end is not kept until then. */
+
+static void
+test_pieces(void)
+{
+    int        rc;
+    size_t     before;
+    mg_ws_t   *ws;
+    mg_buf_t   out;
+    unsigned   i;
+
+    mg_buf_init(&out, 0);
+    ws = mg_ws_create();
+
+    rc = mg_ws_feed(ws, "\x01\x81" MASK "x", 7, &out);
+    before = mallinfo2().uordblks;
+
+    for (i = 1; i < MG_WS_MESSAGE_MAX && rc == MG_OK; i++) {
+        rc = mg_ws_feed(ws, "\x00\x81" MASK "x", 7, &out);
+    }
+
+    ok(rc == MG_OK && !mg_ws_idle(ws), "a message of %u pieces",
+       MG_WS_MESSAGE_MAX);
+    ok(mallinfo2().uordblks - before < 1000, "takes no memory");
+    ok(mg_ws_feed(ws, "\x00\x81" MASK "x", 7, &out) == MG_DECLINED
+       && mg_str_eq(mg_buf_view(&out), mg_str("\x88\x02\x03\xf1")),
+       "and may not be longer");
+
+    mg_ws_free(ws);
+    mg_buf_free(&out);
+}
+
+
 static void
 test_frames(void)
 {
@@ -175,6 +210,7 @@ main(void)
         test_exchange(t, 1000);
     }
 
+    test_pieces();
     test_frames();
     test_accept();
 
