@@ -3,7 +3,8 @@
  *
  * Started after the fork, all signals blocked, and joined before the process
  * ends.  One that hangs in a call which nothing interrupts is waited for for
- * MG_THREAD_JOIN_MS and then left to the end of the process.
+ * MG_THREAD_JOIN_MS and then left to the end of the process, which is why
+ * the module is linked as one that is never unloaded.
  *
  * Any thread but the one that is meant.
  */
