@@ -157,6 +157,12 @@ ngx_int_t ngx_http_model_header_dress(ngx_http_request_t *r,
 void ngx_http_model_header_restore(ngx_http_request_t *r,
     ngx_http_model_exchange_t *x);
 
+/*
+ * A subrequest that was made of r->main meanwhile, such as a mirror's, gets
+ * the client's headers back.  Called before anything of it is seen.
+ */
+void ngx_http_model_header_undress(ngx_http_request_t *sr);
+
 
 /* -- ngx_http_model_deadline.c -- */
 

@@ -48,6 +48,7 @@ typedef struct {
     ngx_str_t               key_name;      /* of this name; secret */
     ngx_list_t              headers;       /* the client's, while others are
                                               in their place */
+    void                   *worn;          /* memory of the others */
     mg_uuid_t               id;
     ngx_str_t               id_text;
     int64_t                 begun_us;      /* wall clock: headers read */

@@ -8,7 +8,8 @@
  * provider wants one of these, or a client sends credentials of its own in
  * one of these names, the request gets another list of headers, which is
  * given back as soon as the proxy has made its request: nothing of it is
- * seen by logs, or by the next provider.
+ * seen by logs, or by the next provider.  Nor by a subrequest: nginx makes
+ * it with the list that the request has, and it begins with taking that off.
  *
  *     the client's, without credentials | the key | version | the provider's
  *
@@ -25,6 +26,8 @@
 static ngx_uint_t ngx_http_model_header_version(
     ngx_http_model_exchange_t *x);
 static ngx_int_t ngx_http_model_header_copy(ngx_http_request_t *r,
+    ngx_http_model_exchange_t *x);
+static ngx_int_t ngx_http_model_header_wear(ngx_http_request_t *r,
     ngx_http_model_exchange_t *x);
 static ngx_uint_t ngx_http_model_header_drop(ngx_http_model_exchange_t *x,
     ngx_table_elt_t *h);
@@ -123,6 +126,26 @@ ngx_http_model_header_restore(ngx_http_request_t *r,
 }
 
 
+void
+ngx_http_model_header_undress(ngx_http_request_t *sr)
+{
+    ngx_list_t                 *client;
+    ngx_http_model_exchange_t  *x;
+
+    x = ngx_http_model_exchange_get(sr->main);
+
+    if (x == NULL || x->worn == NULL
+        || sr->headers_in.headers.part.elts != x->worn)
+    {
+        return;
+    }
+
+    client = x->dressed ? &x->headers : &sr->main->headers_in.headers;
+
+    sr->headers_in.headers = *client;
+}
+
+
 /* 1: neither client nor provider name the version that is asked for. */
 
 static ngx_uint_t
@@ -144,14 +167,7 @@ ngx_http_model_header_copy(ngx_http_request_t *r,
     ngx_list_part_t  *part;
     ngx_table_elt_t  *h, *copy;
 
-    x->headers = r->headers_in.headers;
-    x->dressed = 1;
-
-    if (ngx_list_init(&r->headers_in.headers, r->pool,
-                      NGX_HTTP_MODEL_HEADER_LINES, sizeof(ngx_table_elt_t))
-        != NGX_OK)
-    {
-        ngx_http_model_header_restore(r, x);
+    if (ngx_http_model_header_wear(r, x) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -172,6 +188,39 @@ ngx_http_model_header_copy(ngx_http_request_t *r,
             *copy = h[i];
         }
     }
+
+    return NGX_OK;
+}
+
+
+/* An empty list, which always begins in the same place: that marks it. */
+
+static ngx_int_t
+ngx_http_model_header_wear(ngx_http_request_t *r,
+    ngx_http_model_exchange_t *x)
+{
+    ngx_list_t  *list;
+
+    if (x->worn == NULL) {
+        x->worn = ngx_palloc(r->pool, NGX_HTTP_MODEL_HEADER_LINES
+                                      * sizeof(ngx_table_elt_t));
+        if (x->worn == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    x->headers = r->headers_in.headers;
+    x->dressed = 1;
+
+    list = &r->headers_in.headers;
+
+    list->part.elts = x->worn;
+    list->part.nelts = 0;
+    list->part.next = NULL;
+    list->last = &list->part;
+    list->size = sizeof(ngx_table_elt_t);
+    list->nalloc = NGX_HTTP_MODEL_HEADER_LINES;
+    list->pool = r->pool;
 
     return NGX_OK;
 }

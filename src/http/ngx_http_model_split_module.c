@@ -57,6 +57,7 @@ typedef struct {
 } ngx_http_model_split_ctx_t;
 
 
+static ngx_int_t ngx_http_model_split_inner(ngx_http_request_t *r);
 static ngx_int_t ngx_http_model_split_handler(ngx_http_request_t *r);
 static void ngx_http_model_split_clock(ngx_http_model_wanted_t *w);
 static ngx_int_t ngx_http_model_split_check(ngx_http_request_t *r,
@@ -148,6 +149,19 @@ ngx_module_t  ngx_http_model_split_module = {
     NULL,                                  /* exit master */
     NGX_MODULE_V1_PADDING
 };
+
+
+/* The first phase of a subrequest. */
+
+static ngx_int_t
+ngx_http_model_split_inner(ngx_http_request_t *r)
+{
+    if (r != r->main) {
+        ngx_http_model_header_undress(r);
+    }
+
+    return NGX_DECLINED;
+}
 
 
 static ngx_int_t
@@ -803,6 +817,13 @@ ngx_http_model_split_postconfiguration(ngx_conf_t *cf)
     }
 
     *h = ngx_http_model_split_handler;
+
+    h = ngx_array_push(&cmcf->phases[NGX_HTTP_SERVER_REWRITE_PHASE].handlers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    *h = ngx_http_model_split_inner;
 
     return NGX_OK;
 }
