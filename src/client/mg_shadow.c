@@ -8,7 +8,11 @@
  *
  * The thread is one run of the HTTP client, which asks for jobs while it has
  * room and says when each has ended.  Its sleep is cut short by the wake-up,
- * so it may be long.
+ * so it may be long.  Jobs wait in a line for each variant, and the lines
+ * take turns:
+ *
+ *     in -> lines[0]: job - job - job, 32 being sent: more than half, no more
+ *           lines[1]: job                  <- its turn
  */
 
 #include "client/mg_shadow.h"
@@ -20,6 +24,7 @@
 
 #include "base/mg_aside.h"
 #include "base/mg_crypt.h"
+#include "client/mg_share.h"
 #include "model/mg_policy.h"
 
 
@@ -28,6 +33,14 @@
 #define MG_SHADOW_CONNECT_MS  10000
 #define MG_SHADOW_ANSWER_MAX  ((size_t) 256 * 1024 * 1024)
 #define MG_SHADOW_ARENA_SPARE (1024 * 1024)
+
+
+/* A variant's jobs, the oldest first. */
+typedef struct {
+    mg_shadow_job_t      *first;
+    mg_shadow_job_t     **last;
+    unsigned              sending;
+} mg_shadow_line_t;
 
 
 struct mg_shadow_s {
@@ -39,15 +52,16 @@ struct mg_shadow_s {
     mg_shadow_job_t      *in;
     mg_shadow_job_t      *out;
     int                   cancel;
+    unsigned              several;      /* variants; share.several */
 
-    /* the thread's: taken from "in", the oldest first */
-    mg_shadow_job_t      *waiting;
-    mg_shadow_job_t     **last;
+    /* the thread's: taken from "in" */
+    mg_shadow_line_t      lines[MG_SHARE_SLOTS];
+    unsigned              waiting;      /* in all of them */
+    unsigned              turn;
 
-    /* the event loop's */
+    /* the event loop's; a slot of share is a line */
     mg_shadow_job_t      *back;         /* taken from "out" */
-    unsigned              jobs;
-    size_t                bytes;
+    mg_share_t            share;
 };
 
 
@@ -57,6 +71,9 @@ static mg_shadow_job_t *mg_shadow_take(mg_shadow_job_t **stack);
 static void mg_shadow_fetch(mg_shadow_t *s);
 static void mg_shadow_give(mg_shadow_t *s, mg_shadow_job_t *job);
 static int mg_shadow_next(void *ctx, mg_http_request_t *req);
+static mg_shadow_job_t *mg_shadow_first(mg_shadow_t *s,
+    mg_shadow_line_t *line, int64_t now);
+static mg_shadow_job_t *mg_shadow_pop(mg_shadow_t *s, mg_shadow_line_t *line);
 static int mg_shadow_begin(mg_shadow_job_t *job, int64_t now);
 static int mg_shadow_read(mg_shadow_job_t *job);
 static void mg_shadow_head(void *data, int status, mg_str_t type);
@@ -90,7 +107,8 @@ mg_shadow_start(const mg_shadow_options_t *o)
     }
 
     s->options = *o;
-    s->last = &s->waiting;
+    s->share.jobs_max = o->queue + o->concurrency;
+    s->share.bytes_max = o->memory;
     s->http = mg_http_create(o->concurrency, &s->cancel);
 
     if (s->http == NULL) {
@@ -143,26 +161,31 @@ mg_shadow_destroy(mg_shadow_t *s)
 
 
 mg_shadow_room_e
-mg_shadow_room(const mg_shadow_t *s, size_t body)
+mg_shadow_room(mg_shadow_t *s, uint64_t variant, size_t body)
 {
-    if (s->jobs >= s->options.queue + s->options.concurrency) {
+    unsigned  slot;
+
+    slot = mg_share_find(&s->share, variant, mg_mono_us());
+    __atomic_store_n(&s->several, s->share.several, __ATOMIC_RELAXED);
+
+    switch (mg_share_room(&s->share, slot, body)) {
+
+    case MG_SHARE_NO_JOBS:
         return MG_SHADOW_NO_QUEUE;
-    }
 
-    /* names that are longer than the client's may have gone beyond it */
-
-    if (s->bytes > s->options.memory || body > s->options.memory - s->bytes) {
+    case MG_SHARE_NO_BYTES:
         return MG_SHADOW_NO_MEMORY;
-    }
 
-    return MG_SHADOW_ROOM;
+    default: /* MG_SHARE_ROOM */
+        return MG_SHADOW_ROOM;
+    }
 }
 
 
 unsigned
 mg_shadow_jobs(const mg_shadow_t *s)
 {
-    return s->jobs;
+    return s->share.jobs;
 }
 
 
@@ -225,8 +248,8 @@ mg_shadow_job_free(mg_shadow_job_t *job)
 void
 mg_shadow_send(mg_shadow_t *s, mg_shadow_job_t *job)
 {
-    s->jobs++;
-    s->bytes += job->http.body.len;
+    job->line = mg_share_find(&s->share, job->variant, mg_mono_us());
+    mg_share_take(&s->share, job->line, job->http.body.len);
 
     if (mg_shadow_push(&s->in, job)) {
         mg_http_wake(s->http);
@@ -247,8 +270,7 @@ mg_shadow_done(mg_shadow_t *s)
 
     if (job) {
         s->back = job->next;
-        s->jobs--;
-        s->bytes -= job->http.body.len;
+        mg_share_give(&s->share, job->line, job->http.body.len);
     }
 
     return job;
@@ -303,6 +325,7 @@ mg_shadow_take(mg_shadow_job_t **stack)
 static void
 mg_shadow_run(void *data)
 {
+    unsigned          i;
     mg_error_t        e;
     mg_shadow_t      *s = data;
     mg_shadow_job_t  *job;
@@ -321,11 +344,12 @@ mg_shadow_run(void *data)
 
     mg_shadow_fetch(s);
 
-    while (s->waiting) {
-        job = s->waiting;
-        s->waiting = job->next;
-        job->outcome = MG_SHADOW_UNSENT;
-        mg_shadow_give(s, job);
+    for (i = 0; i < MG_SHARE_SLOTS; i++) {
+        while (s->lines[i].first) {
+            job = mg_shadow_pop(s, &s->lines[i]);
+            job->outcome = MG_SHADOW_UNSENT;
+            mg_shadow_give(s, job);
+        }
     }
 }
 
@@ -335,14 +359,21 @@ mg_shadow_run(void *data)
 static void
 mg_shadow_fetch(mg_shadow_t *s)
 {
-    if (s->waiting == NULL) {
-        s->last = &s->waiting;
-    }
+    mg_shadow_job_t   *job, *next;
+    mg_shadow_line_t  *line;
 
-    *s->last = mg_shadow_take(&s->in);
+    for (job = mg_shadow_take(&s->in); job; job = next) {
+        next = job->next;
+        job->next = NULL;
+        line = &s->lines[job->line];
 
-    while (*s->last) {
-        s->last = &(*s->last)->next;
+        if (line->first == NULL) {
+            line->last = &line->first;
+        }
+
+        *line->last = job;
+        line->last = &job->next;
+        s->waiting++;
     }
 }
 
@@ -362,25 +393,66 @@ static int
 mg_shadow_next(void *ctx, mg_http_request_t *req)
 {
     int64_t           now;
+    unsigned          i, n;
     mg_shadow_t      *s = ctx;
     mg_shadow_job_t  *job;
 
     mg_shadow_fetch(s);
     now = mg_mono_us();
 
-    while (s->waiting) {
-        job = s->waiting;
-        s->waiting = job->next;
+    for (i = 0; i < MG_SHARE_SLOTS && s->waiting; i++) {
+        n = (s->turn + i) % MG_SHARE_SLOTS;
+        job = mg_shadow_first(s, &s->lines[n], now);
 
-        if (mg_shadow_begin(job, now) == MG_OK) {
+        if (job) {
+            s->turn = n + 1;
             *req = job->http;
             return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/* The line's first job that can be sent, if it may send one; NULL: none. */
+
+static mg_shadow_job_t *
+mg_shadow_first(mg_shadow_t *s, mg_shadow_line_t *line, int64_t now)
+{
+    unsigned          most;
+    mg_shadow_job_t  *job;
+
+    most = mg_share_most(s->options.concurrency,
+                         __atomic_load_n(&s->several, __ATOMIC_RELAXED));
+
+    while (line->first
+           && (line->sending < most || line->first->deadline_us <= now))
+    {
+        job = mg_shadow_pop(s, line);
+
+        if (mg_shadow_begin(job, now) == MG_OK) {
+            line->sending++;
+            return job;
         }
 
         mg_shadow_give(s, job);
     }
 
-    return 0;
+    return NULL;
+}
+
+
+static mg_shadow_job_t *
+mg_shadow_pop(mg_shadow_t *s, mg_shadow_line_t *line)
+{
+    mg_shadow_job_t  *job;
+
+    job = line->first;
+    line->first = job->next;
+    s->waiting--;
+
+    return job;
 }
 
 
@@ -518,7 +590,10 @@ mg_shadow_ended(void *ctx, const mg_http_request_t *req,
     int               whole;
     mg_str_t         *str;
     mg_record_t      *rec;
+    mg_shadow_t      *s = ctx;
     mg_shadow_job_t  *job = req->data;
+
+    s->lines[job->line].sending--;
 
     rec = &job->record;
     str = rec->str;
@@ -554,7 +629,7 @@ mg_shadow_ended(void *ctx, const mg_http_request_t *req,
     job->outcome = str[MG_RS_ERROR_CLASS].len ? MG_SHADOW_FAILED
                                               : MG_SHADOW_ANSWERED;
 
-    mg_shadow_give(ctx, job);
+    mg_shadow_give(s, job);
 }
 
 

@@ -10,9 +10,11 @@
  *     done() <- | out: the same the other way | <--------+-> notify()
  *
  * How many jobs there may be and how much they may hold is counted by the
- * event loop alone.  A job has one deadline, from the moment when it was
- * made: one that has not been sent by then expires.  The thread has a lower
- * priority than the event loop.
+ * event loop alone.  Of several variants none may have more than half of
+ * what may wait, of the memory and of what is being sent: one that hangs
+ * leaves the rest to the others.  A job has one deadline, from the moment
+ * when it was made: one that has not been sent by then expires.  The thread
+ * has a lower priority than the event loop.
  *
  * Memory of a job: one arena, which goes over with it; keys are wiped.
  */
@@ -57,6 +59,7 @@ typedef struct {
 struct mg_shadow_job_s {
     mg_shadow_job_t         *next;
     mg_arena_t              *arena;      /* of all that follows, and of this */
+    uint64_t                 variant;    /* hash of whom it is for */
     mg_record_t              record;     /* from the event loop: what is known
                                             before; finished by the thread */
     mg_http_request_t        http;
@@ -74,6 +77,7 @@ struct mg_shadow_job_s {
     unsigned                 unrecorded:1;   /* model_record off */
 
     /* private */
+    unsigned                 line;       /* where it waits */
     int64_t                  begun_us;
     mg_usage_reader_t       *reader;
     mg_redact_t              redact;
@@ -103,14 +107,15 @@ mg_shadow_t *mg_shadow_start(const mg_shadow_options_t *o);
 void mg_shadow_stop(mg_shadow_t *s);
 void mg_shadow_destroy(mg_shadow_t *s);
 
-/* Room for one more with such a body?  Event loop. */
+/* Room for one more of the variant, with such a body?  Event loop. */
 typedef enum {
     MG_SHADOW_ROOM = 0,
     MG_SHADOW_NO_QUEUE,
     MG_SHADOW_NO_MEMORY
 } mg_shadow_room_e;
 
-mg_shadow_room_e mg_shadow_room(const mg_shadow_t *s, size_t body);
+mg_shadow_room_e mg_shadow_room(mg_shadow_t *s, uint64_t variant,
+    size_t body);
 
 /* Jobs that were handed over and not taken back.  Event loop. */
 unsigned mg_shadow_jobs(const mg_shadow_t *s);
@@ -124,9 +129,9 @@ mg_shadow_job_t *mg_shadow_job_create(size_t body);
 void mg_shadow_job_free(mg_shadow_job_t *job);
 
 /*
- * Hands the job over; it is not to be touched until it comes back.  Of http
- * the caller sets url, the further headers, resolve, trusted and
- * connect_timeout_ms.  Event loop; never blocks.
+ * Hands the job over; it is not to be touched until it comes back.  The
+ * caller sets variant, and of http url, the further headers, resolve, trusted
+ * and connect_timeout_ms.  Event loop; never blocks.
  */
 void mg_shadow_send(mg_shadow_t *s, mg_shadow_job_t *job);
 

@@ -22,6 +22,7 @@
 #include "http/ngx_http_model_health.h"
 #include "http/ngx_http_model_recorder.h"
 #include "http/ngx_http_model_shadow.h"
+#include "base/mg_hash.h"
 #include "model/mg_split.h"
 #include "ngx/ngx_http_model_param.h"
 
@@ -43,9 +44,9 @@ typedef struct {
 
 static ngx_int_t ngx_http_model_shadow_decided(ngx_http_model_exchange_t *x);
 static void ngx_http_model_shadow_send(ngx_http_model_exchange_t *x,
-    uint32_t variant);
+    uint32_t index, mg_routing_variant_t *v);
 static ngx_uint_t ngx_http_model_shadow_room(ngx_http_request_t *r,
-    size_t body);
+    uint64_t variant, size_t body);
 static ngx_int_t ngx_http_model_shadow_start(ngx_http_request_t *r);
 static void ngx_http_model_shadow_notify(void *data);
 static void ngx_http_model_shadow_collect(void *data);
@@ -57,8 +58,6 @@ static void ngx_http_model_shadow_exit(void);
 
 static char *ngx_http_model_shadow(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-static char *ngx_http_model_shadow_trusted(ngx_conf_t *cf,
-    ngx_http_model_shadow_main_conf_t *smcf);
 static void *ngx_http_model_shadow_create_main_conf(ngx_conf_t *cf);
 static void *ngx_http_model_shadow_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_model_shadow_merge_loc_conf(ngx_conf_t *cf,
@@ -184,7 +183,7 @@ ngx_http_model_shadow_decided(ngx_http_model_exchange_t *x)
             return NGX_AGAIN;
         }
 
-        ngx_http_model_shadow_send(x, i);
+        ngx_http_model_shadow_send(x, i, &v);
     }
 
     return NGX_OK;
@@ -192,9 +191,11 @@ ngx_http_model_shadow_decided(ngx_http_model_exchange_t *x)
 
 
 static void
-ngx_http_model_shadow_send(ngx_http_model_exchange_t *x, uint32_t variant)
+ngx_http_model_shadow_send(ngx_http_model_exchange_t *x, uint32_t index,
+    mg_routing_variant_t *v)
 {
     off_t                               len;
+    uint64_t                            variant;
     mg_metrics_t                       *counters;
     mg_shadow_job_t                    *job;
     ngx_http_request_t                 *r;
@@ -215,7 +216,12 @@ ngx_http_model_shadow_send(ngx_http_model_exchange_t *x, uint32_t variant)
         return;
     }
 
-    if (!ngx_http_model_shadow_room(r, len)) {
+    /* one variant, whichever groups have it */
+
+    variant = mg_sum64(v->model_id.data, v->model_id.len)
+              ^ mg_sum64(x->group.org_bytes, sizeof(x->group.org_bytes));
+
+    if (!ngx_http_model_shadow_room(r, variant, len)) {
         return;
     }
 
@@ -226,7 +232,7 @@ ngx_http_model_shadow_send(ngx_http_model_exchange_t *x, uint32_t variant)
         return;
     }
 
-    if (ngx_http_model_choice_shadow(r, x, variant, &s) != NGX_OK
+    if (ngx_http_model_choice_shadow(r, x, index, &s) != NGX_OK
         || !ngx_http_model_health_well(&s))
     {
         mg_metric_own(counters, SHADOW_NO_BACKEND, 1);
@@ -240,6 +246,7 @@ ngx_http_model_shadow_send(ngx_http_model_exchange_t *x, uint32_t variant)
         return;
     }
 
+    job->variant = variant;
     job->deadline_us = mg_mono_us() + (int64_t) slcf->timeout * 1000;
     job->unrecorded = !lcf->record;
 
@@ -257,7 +264,8 @@ ngx_http_model_shadow_send(ngx_http_model_exchange_t *x, uint32_t variant)
 /* 1: it may be sent; otherwise it is counted why not. */
 
 static ngx_uint_t
-ngx_http_model_shadow_room(ngx_http_request_t *r, size_t body)
+ngx_http_model_shadow_room(ngx_http_request_t *r, uint64_t variant,
+    size_t body)
 {
     mg_metrics_t                    *counters;
     ngx_http_model_shadow_worker_t  *w;
@@ -277,7 +285,7 @@ ngx_http_model_shadow_room(ngx_http_request_t *r, size_t body)
         return 0;
     }
 
-    switch (mg_shadow_room(w->shadow, body)) {
+    switch (mg_shadow_room(w->shadow, variant, body)) {
 
     case MG_SHADOW_NO_QUEUE:
         mg_metric_own(counters, SHADOW_NO_QUEUE, 1);
@@ -552,36 +560,8 @@ ngx_http_model_shadow(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         }
     }
 
-    return ngx_http_model_shadow_trusted(cf, smcf);
-}
-
-
-/* Read by the workers: here it is only looked whether it is there. */
-
-static char *
-ngx_http_model_shadow_trusted(ngx_conf_t *cf,
-    ngx_http_model_shadow_main_conf_t *smcf)
-{
-    ngx_file_info_t  fi;
-
-    if (smcf->trusted.len == 0) {
-        return NGX_CONF_OK;
-    }
-
-    if (ngx_conf_full_name(cf->cycle, &smcf->trusted, 1) != NGX_OK) {
-        return NGX_CONF_ERROR;
-    }
-
-    if (ngx_file_info(smcf->trusted.data, &fi) == NGX_FILE_ERROR
-        || !ngx_is_file(&fi))
-    {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
-                           "trusted_certificate \"%V\" of \"model_shadow\" "
-                           "is no file that can be read", &smcf->trusted);
-        return NGX_CONF_ERROR;
-    }
-
-    return NGX_CONF_OK;
+    return smcf->trusted.len ? ngx_http_model_param_file(cf, &smcf->trusted)
+                             : NGX_CONF_OK;
 }
 
 
@@ -642,12 +622,19 @@ ngx_http_model_shadow_merge_loc_conf(ngx_conf_t *cf, void *parent,
 static ngx_int_t
 ngx_http_model_shadow_postconfiguration(ngx_conf_t *cf)
 {
-    ngx_http_model_main_conf_t  *mcf;
+    ngx_http_model_main_conf_t         *mcf;
+    ngx_http_model_shadow_main_conf_t  *smcf;
 
     mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_model_module);
+    smcf = ngx_http_conf_get_module_main_conf(cf,
+                                              ngx_http_model_shadow_module);
 
     if (mcf->zone == NULL) {
         return NGX_OK;
+    }
+
+    if (smcf->trusted.len == 0) {
+        smcf->trusted = mcf->trusted;
     }
 
     ngx_http_model_exchange_on_decision(ngx_http_model_shadow_decided);

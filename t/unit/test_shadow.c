@@ -1,8 +1,9 @@
 /*
  * Breaks when a copy for a shadow variant is lost, sent twice or sent after
  * its deadline, when more wait or hold memory than was allowed, when the
- * answer's usage, status or failure do not reach the record, or when the
- * thread does not end at once however its servers behave.
+ * answer's usage, status or failure do not reach the record, when a variant
+ * that hangs leaves no room for another, or when the thread does not end at
+ * once however its servers behave.
  *
  * The other side is a small server in this process, on loopback.
  */
@@ -13,6 +14,7 @@
 #include <fcntl.h>
 
 #include "base/mg_time.h"
+#include "client/mg_share.h"
 #include "client/mg_shadow.h"
 #include "model/mg_policy.h"
 
@@ -175,6 +177,7 @@ job_for(const char *path, size_t body, int ms)
     job = mg_shadow_job_create(body);
     memset(job->body, 'b', body);
 
+    job->variant = 1;
     job->deadline_us = mg_mono_us() + (int64_t) ms * 1000;
     job->http.url = mg_arena_printf(job->arena, "http://127.0.0.1:%d%s",
                                     server.port, path);
@@ -402,16 +405,16 @@ test_bounds(void)
 
     s = begin(3, 2, 1000);
 
-    is_int(mg_shadow_room(s, 1001), MG_SHADOW_NO_MEMORY, "too large");
-    is_int(mg_shadow_room(s, 1000), MG_SHADOW_ROOM, "just not");
+    is_int(mg_shadow_room(s, 1, 1001), MG_SHADOW_NO_MEMORY, "too large");
+    is_int(mg_shadow_room(s, 1, 1000), MG_SHADOW_ROOM, "just not");
 
     for (i = 0; i < 5; i++) {
-        is_int(mg_shadow_room(s, 100), MG_SHADOW_ROOM, "room for %d", i + 1);
+        is_int(mg_shadow_room(s, 1, 100), MG_SHADOW_ROOM, "room for %d", i + 1);
         mg_shadow_send(s, job_for(i < 2 ? "/slow/600" : "/json", 100,
                                   i == 3 ? 200 : 10000));
     }
 
-    is_int(mg_shadow_room(s, 1), MG_SHADOW_NO_QUEUE, "no room for one more");
+    is_int(mg_shadow_room(s, 1, 1), MG_SHADOW_NO_QUEUE, "no room for one more");
     is_int(mg_shadow_jobs(s), 5, "five are under way");
 
     for (answered = 0, expired = 0, i = 0; i < 5; i++) {
@@ -428,14 +431,198 @@ test_bounds(void)
 
     is_int(answered, 4, "four are answered");
     is_int(expired, 1, "the one that waited too long was not sent");
-    is_int(mg_shadow_room(s, 1000), MG_SHADOW_ROOM, "all the room is back");
+    is_int(mg_shadow_room(s, 1, 1000), MG_SHADOW_ROOM, "all the room is back");
 
     mg_shadow_send(s, job_for("/slow/300", 1010, 10000));
-    is_int(mg_shadow_room(s, 1), MG_SHADOW_NO_MEMORY, "more than all is used");
+    is_int(mg_shadow_room(s, 1, 1), MG_SHADOW_NO_MEMORY, "more is used");
     mg_shadow_job_free(wait_job(s));
-    is_int(mg_shadow_room(s, 1000), MG_SHADOW_ROOM, "and it is back again");
+    is_int(mg_shadow_room(s, 1, 1000), MG_SHADOW_ROOM, "and it is back again");
 
     mg_shadow_destroy(s);
+}
+
+
+static int
+send_of(mg_shadow_t *s, uint64_t variant, const char *path, size_t body,
+    int ms)
+{
+    mg_shadow_job_t  *job;
+
+    if (mg_shadow_room(s, variant, body) != MG_SHADOW_ROOM) {
+        return 0;
+    }
+
+    job = job_for(path, body, ms);
+    job->variant = variant;
+    mg_shadow_send(s, job);
+
+    return 1;
+}
+
+
+/* Requests at the server, within ten seconds. */
+
+static int
+comes_to(int busy)
+{
+    int  i;
+
+    for (i = 0; i < 10000; i++) {
+        if (__atomic_load_n(&server.busy, __ATOMIC_RELAXED) == busy) {
+            return 1;
+        }
+
+        nap(1);
+    }
+
+    return 0;
+}
+
+
+/*
+ * One variant hangs: it fills its half of what may wait and of what is sent,
+ * and the other one is answered meanwhile.
+ */
+
+static void
+test_shares(void)
+{
+    int               i, n;
+    mg_shadow_t      *s;
+    mg_shadow_job_t  *job;
+
+    s = begin(16, 4, 1000);
+
+    (void) mg_shadow_room(s, 2, 1);
+
+    for (n = 0; n < 20 && send_of(s, 1, "/slow/60000", 10, 60000); n++) {
+        /* void */
+    }
+
+    is_int(n, 10, "half of all that may be under way, and no more");
+    is_int(mg_shadow_room(s, 1, 10), MG_SHADOW_NO_QUEUE, "is said to it");
+    is_int(mg_shadow_room(s, 2, 10), MG_SHADOW_ROOM, "and not to another");
+
+    for (i = 0, n = 0; i < 30; i++) {
+        if (!send_of(s, 2, "/json", 10, 60000)) {
+            break;
+        }
+
+        job = wait_job(s);
+        if (job == NULL) {
+            break;
+        }
+
+        n += (job->variant == 2 && job->outcome == MG_SHADOW_ANSWERED);
+        mg_shadow_job_free(job);
+    }
+
+    is_int(n, 30, "whose copies are answered beside those that hang");
+    ok(comes_to(2), "half of what is sent at once hangs");
+
+    /* what waits in a line that may send no more still expires */
+
+    is_int(mg_shadow_jobs(s), 10, "ten hang or wait");
+    mg_shadow_destroy(s);
+
+    s = begin(16, 4, 1000);
+    (void) mg_shadow_room(s, 2, 1);
+
+    for (n = 0; n < 10; n++) {
+        (void) send_of(s, 1, "/slow/60000", 10, n < 2 ? 60000 : 100);
+    }
+
+    for (n = 0; n < 8; n++) {
+        job = wait_job(s);
+        if (job == NULL) {
+            break;
+        }
+
+        if (job->outcome != MG_SHADOW_EXPIRED) {
+            mg_shadow_job_free(job);
+            break;
+        }
+
+        mg_shadow_job_free(job);
+    }
+
+    is_int(n, 8, "those that wait behind them expire at their deadline");
+    mg_shadow_destroy(s);
+
+    /* memory */
+
+    s = begin(16, 4, 1000);
+    (void) mg_shadow_room(s, 2, 1);
+
+    is_int(mg_shadow_room(s, 1, 900), MG_SHADOW_ROOM, "one large body");
+    ok(send_of(s, 1, "/slow/60000", 400, 60000), "a body");
+    is_int(mg_shadow_room(s, 1, 100), MG_SHADOW_ROOM, "up to half");
+    is_int(mg_shadow_room(s, 1, 101), MG_SHADOW_NO_MEMORY, "and no more");
+    is_int(mg_shadow_room(s, 2, 600), MG_SHADOW_ROOM, "the rest is left");
+    is_int(mg_shadow_room(s, 2, 601), MG_SHADOW_NO_MEMORY, "which is all");
+    mg_shadow_destroy(s);
+
+    /* alone */
+
+    s = begin(6, 4, 1000);
+
+    for (n = 0; n < 20 && send_of(s, 1, "/slow/60000", 10, 60000); n++) {
+        /* void */
+    }
+
+    is_int(n, 10, "a variant that is alone may have all");
+
+    ok(comes_to(4), "and send all at once");
+    mg_shadow_destroy(s);
+}
+
+
+/* The table of variants: more than it has room for, and one long gone. */
+
+static void
+test_slots(void)
+{
+    int       i, n;
+    unsigned  slot, used[MG_SHARE_SLOTS];
+
+    static mg_share_t  t;
+
+    t.jobs_max = 1000;
+    t.bytes_max = 1000000;
+    memset(used, 0, sizeof(used));
+
+    slot = mg_share_find(&t, 7, 1);
+    is_int(t.several, 0, "the first is alone");
+    is_int(mg_share_find(&t, 7, 2), slot, "and keeps its slot");
+    mg_share_take(&t, slot, 10);
+
+    for (i = 0; i < MG_SHARE_SLOTS - 1; i++) {
+        n = (int) mg_share_find(&t, 100 + (uint64_t) i, 3 + i);
+        used[n]++;
+        mg_share_take(&t, (unsigned) n, 10);
+    }
+
+    for (i = 0, n = 0; i < MG_SHARE_SLOTS; i++) {
+        n += (used[i] == 1);
+    }
+
+    is_int(n, MG_SHARE_SLOTS - 1, "others have others");
+    is_int(used[slot], 0, "and none has its");
+    is_int(t.several, 1, "nobody is alone");
+
+    ok(mg_share_find(&t, 5000, 100) < MG_SHARE_SLOTS, "one too many");
+    is_int(mg_share_find(&t, 101, 101), mg_share_find(&t, 101, 102),
+           "the others find theirs");
+
+    /* what holds nothing makes room, what was long ago counts no more */
+
+    n = (int) mg_share_find(&t, 110, 103);
+    mg_share_give(&t, (unsigned) n, 10);
+    is_int(mg_share_find(&t, 6000, 104), n, "a slot that is free again");
+    is_int(t.several, 1, "still several");
+
+    (void) mg_share_find(&t, 6000, 105 + MG_SHARE_SEEN_US);
+    is_int(t.several, 0, "after an hour it is alone");
 }
 
 
@@ -456,7 +643,7 @@ test_many(void)
 
     for (i = 0, j = 0; j < 2000; ) {
 
-        if (i < 2000 && mg_shadow_room(s, 64) == MG_SHADOW_ROOM) {
+        if (i < 2000 && mg_shadow_room(s, 1, 64) == MG_SHADOW_ROOM) {
             job = job_for("/json", 64, 60000);
             job->record.bucket = i++;
             mg_shadow_send(s, job);
@@ -547,6 +734,8 @@ main(void)
     mg_shadow_destroy(s);
 
     test_bounds();
+    test_shares();
+    test_slots();
     test_many();
     test_stop();
 
