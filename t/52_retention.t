@@ -10,6 +10,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Digest::SHA qw(sha256_hex);
+use JSON::PP ();
 use IO::Uncompress::Gunzip qw(gunzip $GunzipError);
 use Test::More;
 use Time::HiRes qw(sleep);
@@ -325,6 +326,83 @@ subtest 'by itself' => sub {
             = '$group{plain}{id}'"), 1, 'one job was enough';
     is $gw->sql_value("select count(*) from model.jobs where kind = 'retain'
         and payload->>'group_id' = '$group{kept}{id}'"), 0, 'none for those';
+};
+
+
+# Nobody can say any more how long its records are kept: it has said so.
+
+subtest 'a group that was deleted' => sub {
+    my @names = ('left', 'silent', 'again');
+
+    for my $name (@names) {
+        $group{$name} = made('model-groups', { name => $name });
+        $table{$name} = $gw->sql_value("select inference_table
+            from model.model_groups where name = '$name'");
+        old($name => $_, 3) for 2, 40;
+    }
+
+    my $stem = $gw->sql_value("select model.inference_stem('$table{left}')");
+
+    policy(left => retention_days => 30, archive => JSON::PP::true);
+    policy(again => retention_days => 30);
+
+    # one by the API, others with psql
+
+    is $gw->api(DELETE => '/api/v1/model-groups/left')->{status}, 204,
+        'is gone';
+    $gw->sql("delete from model.model_groups where name in ('silent',
+                                                            'again')");
+    is rows($_), 6, 'its records are there' for @names;
+    is $gw->api(GET => "/api/v1/model-groups/$_/inferences")->{status}, 200,
+       "and are found by its last name: $_" for @names;
+
+    # another one of the same name is asked first, and is another one
+
+    my $second = made('model-groups', { name => 'again' });
+    is retain('again')->{result}{group_id}, $second->{id}, 'the one there';
+    is rows('again'), 6, 'which takes nothing from the one before';
+    is retain($group{again}{id})->{result}{days_dropped}, 1,
+       'that is asked for by its id';
+    is rows('again'), 3, 'and keeps what it has said';
+    is retain('silent')->{result}{days_dropped}, 0,
+       'one that said nothing keeps all';
+    is $gw->api(POST => '/api/v1/model-groups/nobody/retain')->{status}, 404,
+       'one that never was';
+
+    $gw->reload(wait_old => 1);
+    my $archive;
+    ok wait_until(sub {
+        ($archive) = $gw->sql("select file, rows, group_id::text, group_name
+            from model.inference_archives
+            where inference_table = '$table{left}'");
+        $archive;
+    }), 'by itself the old day goes';
+    is rows('left'), 3, 'and no other';
+    is_deeply $archive, [ "$table{left}_" . day(40) . '.csv.gz', 3,
+                          $group{left}{id}, 'left' ], 'into a file, on record';
+    ok -f $gw->dir . "/state/archive/$archive->[0]", 'which is there';
+    is rows('silent'), 6, 'what said nothing is kept';
+
+    # when all of its days are too old the table goes, and not before
+
+    $gw->sql("alter table model.$table{left} detach partition
+                  model.${stem}_p" . day($_) . "; alter table model.${stem}_p"
+             . day($_) . " rename to ${stem}_p" . day(50 + $_))
+        for -7 .. 1;
+    is retain('left')->{status}, 'completed', 'empty days go';
+    is rows('left'), 3, 'the day that it keeps holds the table';
+    $gw->sql("alter table model.$table{left} detach partition
+                  model.${stem}_p" . day(2) . "; alter table model.${stem}_p"
+             . day(2) . " rename to ${stem}_p" . day(60));
+    is retain('left')->{status}, 'completed', 'its last day';
+    is $gw->sql_value("select coalesce(to_regclass('model.$table{left}')
+        ::text, 'gone')"), 'gone', 'the table goes with it';
+    is $gw->sql_value("select count(*) from model.deleted_model_groups
+        where group_id = '$group{left}{id}'"), 0, 'and what was known of it';
+    is $gw->sql_value("select sum(rows) from model.inference_archives
+        where inference_table = '$table{left}'"), 6, 'its files stay on record';
+    is $gw->api(GET => '/api/v1/model-groups/left/inferences')->{status}, 404,
+       'there is nothing to be found';
 };
 
 

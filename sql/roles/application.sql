@@ -39,7 +39,8 @@ to :"role";
 grant select, update on model.catalog_generation to :"role";
 grant select on
     model.organisations, model.schema_migrations, model.inference_columns,
-    model.inference_archives, model.inference_sources
+    model.inference_archives, model.inference_sources,
+    model.inference_owners
 to :"role";
 
 -- tables of groups are made by these, as the owner of the schema
@@ -58,6 +59,10 @@ select format('grant select, insert on model.%I to %I', inference_table,
 from model.model_groups
 where inference_table is not null
 \gexec
+
+-- what groups have said before they were deleted is nobody's to say
+
+revoke insert on model.deleted_model_groups from :"role";
 
 -- and those of groups that are made later
 

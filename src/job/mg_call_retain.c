@@ -8,17 +8,18 @@
 
 #include "job/mg_call_local.h"
 #include "job/mg_engine.h"
+#include "store/mg_store_inference.h"
 
 
 int
 mg_call_retain_start(mg_call_t *c, mg_error_t *e)
 {
-    int          rc;
-    mg_jw_t      w;
-    mg_pg_t     *db;
-    mg_job_t     j;
-    mg_group_t   g;
-    mg_error_t   busy;
+    int                     rc;
+    mg_jw_t                 w;
+    mg_pg_t                *db;
+    mg_job_t                j;
+    mg_error_t              busy;
+    mg_inference_source_t   from;
 
     db = mg_call_db(c, e);
 
@@ -28,11 +29,14 @@ mg_call_retain_start(mg_call_t *c, mg_error_t *e)
 
     memset(&j, 0, sizeof(mg_job_t));
 
-    rc = mg_store_group_get(db, c->who.org_id, mg_call_path(c, "group"),
-                            c->arena, &g, e);
+    /* also one that was deleted, by its id or its last name */
+
+    rc = mg_store_inference_source(db, c->who.org_id,
+                                   mg_call_path(c, "group"), c->arena, &from,
+                                   e);
 
     if (rc == MG_OK) {
-        rc = mg_retain_ask(db, &c->who, g.id, c->arena, &j, e);
+        rc = mg_retain_ask(db, &c->who, from.group_id, c->arena, &j, e);
     }
 
     mg_pg_release(db);

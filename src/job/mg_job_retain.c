@@ -29,18 +29,18 @@
 
 
 typedef struct {
-    mg_run_t       *run;
-    mg_arena_t     *arena;
-    mg_pg_t        *db;           /* for the whole run */
-    mg_group_t      group;
-    mg_policy_t     policy;
-    unsigned        detached;     /* days */
-    unsigned        dropped;
-    int64_t         attached;
-    int64_t         rows;         /* archived */
-    int64_t         bytes;
-    mg_jw_t         files;        /* their names, for the result */
-    mg_buf_t        files_out;
+    mg_run_t           *run;
+    mg_arena_t         *arena;
+    mg_pg_t            *db;           /* for the whole run */
+    mg_retain_owner_t   owner;
+    mg_policy_t         policy;
+    unsigned            detached;     /* days */
+    unsigned            dropped;
+    int64_t             attached;
+    int64_t             rows;         /* archived */
+    int64_t             bytes;
+    mg_jw_t             files;        /* their names, for the result */
+    mg_buf_t            files_out;
 } mg_retain_t;
 
 
@@ -68,7 +68,7 @@ mg_job_retain(mg_run_t *run, mg_error_t *e)
     memset(&t, 0, sizeof(mg_retain_t));
     t.run = run;
     t.arena = run->arena;
-    t.db = mg_pg_checkout(run->env->db, e);
+    t.db = mg_pg_checkout_job(run->env->db, e);
 
     if (t.db == NULL) {
         return MG_ERROR;
@@ -109,8 +109,8 @@ mg_retain_load(mg_retain_t *t, mg_error_t *e)
 
     id = mg_json_str(payload, "group_id");
 
-    if (mg_store_group_get(t->db, t->run->job.org_id, id, t->arena, &t->group,
-                           e)
+    if (mg_store_retain_owner(t->db, t->run->job.org_id, id, t->arena,
+                              &t->owner, e)
         != MG_OK)
     {
         return MG_ERROR;
@@ -118,7 +118,7 @@ mg_retain_load(mg_retain_t *t, mg_error_t *e)
 
     /* one that cannot be read takes nothing away */
 
-    return mg_policy_parse(t->group.traffic_config, t->arena, &t->policy, e);
+    return mg_policy_parse(t->owner.traffic_config, t->arena, &t->policy, e);
 }
 
 
@@ -134,8 +134,8 @@ mg_retain_days(mg_retain_t *t, mg_error_t *e)
 
     do {
 
-        if (mg_store_retain_detach(t->db, t->group.id, t->arena, &names, &n,
-                                   &attached, e)
+        if (mg_store_retain_detach(t->db, t->owner.group_id, t->arena, &names,
+                                   &n, &attached, e)
             != MG_OK)
         {
             return MG_ERROR;
@@ -183,7 +183,7 @@ mg_retain_day(mg_retain_t *t, mg_str_t name, mg_error_t *e)
         }
     }
 
-    if (mg_store_retain_drop(t->db, t->group.id, name, kept, t->arena, e)
+    if (mg_store_retain_drop(t->db, t->owner.group_id, name, kept, t->arena, e)
         != MG_OK)
     {
         return MG_ERROR;
@@ -261,7 +261,7 @@ mg_retain_name(mg_retain_t *t, mg_str_t name, mg_retain_file_t *file,
 
     day = mg_str_n(name.data + name.len - MG_RETAIN_DAY, MG_RETAIN_DAY);
 
-    if (mg_store_retain_part(t->db, t->group.inference_table, day, t->arena,
+    if (mg_store_retain_part(t->db, t->owner.table, day, t->arena,
                              &part, e)
         != MG_OK)
     {
@@ -278,7 +278,7 @@ mg_retain_name(mg_retain_t *t, mg_str_t name, mg_retain_file_t *file,
 
     file->name = mg_arena_printf(t->arena, MG_STR_FMT "_" MG_STR_FMT
                                  "%s.csv.gz",
-                                 MG_STR_ARG(t->group.inference_table),
+                                 MG_STR_ARG(t->owner.table),
                                  MG_STR_ARG(day), part_text);
     file->node = mg_str_n(owner, strcspn(owner, ":"));
 
@@ -358,7 +358,7 @@ mg_retain_result(mg_retain_t *t)
     mg_buf_init(&b, 0);
     mg_jw_init(&w, &b);
     mg_jw_object(&w, NULL);
-    mg_jw_str(&w, "group_id", t->group.id);
+    mg_jw_str(&w, "group_id", t->owner.group_id);
     mg_jw_int(&w, "days_detached", t->detached);
     mg_jw_int(&w, "days_dropped", t->dropped);
     mg_jw_int(&w, "days_put_back", t->attached);

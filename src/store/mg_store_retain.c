@@ -4,7 +4,8 @@
  *     due -> attach what is to stay -> detach -> copy in pieces -> drop
  *
  * What may go is decided by the functions of the schema, which look at the
- * group's own policy: nothing here could drop a day that a group keeps.  A
+ * group's own policy, its last one if it was deleted: nothing here could drop
+ * a day that a group keeps.  A
  * detached day changes no more, so it is copied in short statements, each
  * from the last id of the one before.
  *
@@ -51,6 +52,45 @@ mg_store_retain_due(mg_pg_t *c, mg_arena_t *a, mg_retain_due_t **rows,
     *n = (unsigned) count;
 
     return (due && i == count) ? MG_OK : mg_store_memory(e);
+}
+
+
+int
+mg_store_retain_owner(mg_pg_t *c, mg_str_t org_id, mg_str_t group_id,
+    mg_arena_t *a, mg_retain_owner_t *owner, mg_error_t *e)
+{
+    int              rc;
+    mg_pg_rows_t    *r;
+    mg_pg_params_t   p;
+
+    mg_pg_params_init(&p, a);
+    mg_pg_param_str(&p, mg_store_org(org_id));
+    mg_pg_param_str(&p, group_id);
+
+    if (mg_pg_exec(c, "select inference_table, traffic_config "
+                   "from model.inference_owners where org_id = $1::uuid "
+                   "and group_id = $2::uuid", &p, &r, e)
+        != MG_OK)
+    {
+        return MG_ERROR;
+    }
+
+    if (mg_pg_rows_count(r) == 0) {
+        mg_pg_rows_free(r);
+        return mg_error_set(e, MG_E_NOT_FOUND, "group", "there is no model "
+                            "group \"" MG_STR_FMT "\", and no table of it",
+                            MG_STR_ARG(group_id));
+    }
+
+    owner->group_id = group_id;
+
+    rc = (mg_column_str(r, 0, 0, a, &owner->table) == MG_OK
+          && mg_column_str(r, 0, 1, a, &owner->traffic_config) == MG_OK)
+         ? MG_OK : MG_ERROR;
+
+    mg_pg_rows_free(r);
+
+    return rc == MG_OK ? MG_OK : mg_store_memory(e);
 }
 
 
