@@ -3,10 +3,11 @@
  *
  * A step claims a row, finds the function of its kind, runs it and writes
  * how it ended; the row is ended in every case but one: when the lease is
- * another's, nothing is written any more.  The heart has a connection of
- * its own, so that a beat never waits for, or becomes part of, a
- * transaction of the job.  A beat that fails is tried again a second
- * later; meanwhile the job goes on, for what it writes is its own affair.
+ * another's, nothing is written any more.  A beat has a connection of its
+ * own, so that it never waits for, or becomes part of, a transaction of the
+ * job; but for itself alone, since others of the worker need one, too.  A
+ * beat that fails is tried again a second later; meanwhile the job goes on,
+ * for what it writes is its own affair.
  *
  * A failure that time may heal (database away, source away or slow) is
  * followed by another attempt until these are used up.  No thread waits for
@@ -18,6 +19,7 @@
 
 #include "job/mg_engine.h"
 
+#include <stdio.h>
 #include <unistd.h>
 
 #include "base/mg_time.h"
@@ -59,29 +61,24 @@ static void
 mg_engine_beat(mg_run_t *run)
 {
     int         rc, cancel;
+    mg_pg_t    *c;
     mg_error_t  e;
 
     run->beat_us = mg_mono_us() + MG_ENGINE_BEAT_US;
-
-    if (run->heart == NULL) {
-        run->heart = mg_pg_checkout(run->env->db, &e);
-
-        if (run->heart == NULL) {
-            run->beat_us += MG_ENGINE_BEAT_RETRY_US;
-            return;
-        }
-    }
-
     cancel = 0;
-    rc = mg_store_job_heartbeat(run->heart, &run->job, run->env->owner,
-                                run->progress, run->moved, &cancel, &e);
+    rc = MG_ERROR;
+    c = mg_pg_checkout(run->env->db, &e);
+
+    if (c) {
+        rc = mg_store_job_heartbeat(c, &run->job, run->owner, run->progress,
+                                    run->moved, &cancel, &e);
+        mg_pg_release(c);
+    }
 
     if (rc == MG_DECLINED) {
         run->lost = 1;
 
     } else if (rc != MG_OK) {
-        mg_pg_release(run->heart);
-        run->heart = NULL;
         run->beat_us += MG_ENGINE_BEAT_RETRY_US;
 
     } else if (cancel) {
@@ -171,9 +168,9 @@ mg_engine_end_once(mg_run_t *run, mg_job_state_e state, int64_t wait_us,
         return MG_ERROR;
     }
 
-    rc = wait_us ? mg_store_job_retry(c, &run->job, run->env->owner, wait_us,
+    rc = wait_us ? mg_store_job_retry(c, &run->job, run->owner, wait_us,
                                       run->moved, error, e)
-                 : mg_store_job_end(c, &run->job, run->env->owner, state,
+                 : mg_store_job_end(c, &run->job, run->owner, state,
                                     run->result, error, e);
     mg_pg_release(c);
 
@@ -284,11 +281,6 @@ mg_engine_run(mg_run_t *run)
 
     rc = mg_engine_call(run, &e);
 
-    if (run->heart) {
-        mg_pg_release(run->heart);
-        run->heart = NULL;
-    }
-
     if (run->lost) {
         mg_metric_add(run->env->metrics, JOBS_LOST, 1);
         run->env->log(MG_LOG_WARN, "job " MG_STR_FMT ": the lease was lost, "
@@ -328,6 +320,8 @@ mg_engine_claim(const mg_env_t *env, mg_str_t id, const int *hand_over,
     mg_pg_t   *c;
     mg_run_t   run;
 
+    static unsigned  claims;
+
     if (env->db == NULL) {
         return mg_error_set(e, MG_E_UNAVAILABLE, NULL,
                             "no database is configured; set model_database");
@@ -342,6 +336,14 @@ mg_engine_claim(const mg_env_t *env, mg_str_t id, const int *hand_over,
         return MG_DECLINED;
     }
 
+    /*
+     * A thread that was held up for longer than its lease may find its job
+     * with another thread of the same worker.
+     */
+
+    (void) snprintf(run.owner, sizeof(run.owner), "%s:%u", env->owner,
+                    __atomic_add_fetch(&claims, 1, __ATOMIC_RELAXED));
+
     run.arena = mg_arena_create(0);
     if (run.arena == NULL) {
         return mg_error_set(e, MG_E_INTERNAL, NULL, "out of memory");
@@ -351,7 +353,7 @@ mg_engine_claim(const mg_env_t *env, mg_str_t id, const int *hand_over,
     c = mg_pg_checkout(env->db, e);
 
     if (c) {
-        rc = mg_store_job_claim_one(c, env->owner, MG_JOB_KIND_NAMES, id,
+        rc = mg_store_job_claim_one(c, run.owner, MG_JOB_KIND_NAMES, id,
                                     run.arena, &run.job, e);
         mg_pg_release(c);
     }

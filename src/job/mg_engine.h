@@ -36,7 +36,8 @@
     X(sync)                                                                   \
     X(validate)                                                               \
     X(retain)                                                                 \
-    X(webhook)
+    X(webhook)                                                                \
+    X(score)
 
 /* Their names for mg_store_job_claim() and mg_store_job_waiting(). */
 #define MG_JOB_KIND_NAME(name)   "," #name
@@ -48,8 +49,8 @@ typedef struct {
     const int       *hand_over;      /* the worker leaves: give the job back */
     mg_arena_t      *arena;          /* of this run */
     mg_job_t         job;
-    mg_pg_t         *heart;          /* private to the engine */
-    int64_t          beat_us;
+    char             owner[112];     /* of the lease, of this run alone */
+    int64_t          beat_us;        /* private to the engine */
     int64_t          until_us;       /* mg_mono_us(): then it is handed over;
                                         0: never */
     int              progress;       /* 0..100 */
@@ -116,6 +117,7 @@ int mg_job_sync(mg_run_t *run, mg_error_t *e);
 int mg_job_validate(mg_run_t *run, mg_error_t *e);
 int mg_job_retain(mg_run_t *run, mg_error_t *e);
 int mg_job_webhook(mg_run_t *run, mg_error_t *e);
+int mg_job_score(mg_run_t *run, mg_error_t *e);
 
 /*
  * Asks for a job that takes away what a group keeps no longer.  MG_E_CONFLICT

@@ -36,6 +36,9 @@
 /* Begun by so many workers that were lost: it is not asked again. */
 #define MG_VALIDATE_BEGUN_MAX     2
 
+/* Models that may be begun and without a verdict; there are fewer. */
+#define MG_VALIDATE_OPEN_MAX      4096
+
 
 static void mg_validate_started(void *ctx, const mg_validation_model_t *m);
 static int mg_validate_begin_models(void *ctx,
@@ -89,7 +92,7 @@ mg_validate_rows(mg_validate_t *v, mg_error_t *e)
     mg_str_t     org;
     mg_arena_t  *a;
 
-    db = mg_pg_checkout(v->env->db, e);
+    db = mg_pg_checkout_job(v->env->db, e);
     if (db == NULL) {
         return MG_ERROR;
     }
@@ -143,7 +146,7 @@ mg_validate_pending(mg_validate_t *v, mg_error_t *e)
     mg_pg_t     *db;
     mg_arena_t  *a;
 
-    db = mg_pg_checkout(v->env->db, e);
+    db = mg_pg_checkout_job(v->env->db, e);
     if (db == NULL) {
         return MG_ERROR;
     }
@@ -235,7 +238,7 @@ mg_validate_begin_models(void *ctx, const mg_validation_model_t **models,
         return MG_OK;
     }
 
-    db = mg_pg_checkout(v->env->db, e);
+    db = mg_pg_checkout_job(v->env->db, e);
 
     if (db == NULL) {
         return MG_DECLINED;
@@ -389,6 +392,39 @@ mg_validate_result(mg_validate_t *v)
 
 
 /*
+ * Whoever goes on finds what this run had begun as it was before; what an
+ * earlier worker had begun, and this one has not, stays begun.
+ */
+
+static void
+mg_validate_leave(mg_validate_t *v)
+{
+    unsigned                       n;
+    mg_pg_t                       *db;
+    mg_error_t                     e;
+    const mg_validation_model_t  **models;
+
+    models = mg_arena_alloc(v->run->arena, MG_VALIDATE_OPEN_MAX
+                                           * sizeof(models[0]));
+    if (models == NULL || v->probes == NULL) {
+        return;
+    }
+
+    n = mg_probes_open(v->probes, models, MG_VALIDATE_OPEN_MAX);
+    if (n == 0) {
+        return;
+    }
+
+    db = mg_pg_checkout_job(v->env->db, &e);
+
+    if (db) {
+        (void) mg_store_validation_leave(db, v->id, models, n, &e);
+        mg_pg_release(db);
+    }
+}
+
+
+/*
  * The run's row into the state that the job will have.  With the database
  * away this is tried for a minute, but only shortly when the run is to
  * stop, and once when another worker goes on anyway.
@@ -408,7 +444,7 @@ mg_validate_end(mg_validate_t *v, mg_job_state_e state, mg_str_t error,
 
     for ( ;; ) {
         rc = MG_ERROR;
-        db = mg_pg_checkout(v->env->db, e);
+        db = mg_pg_checkout_job(v->env->db, e);
 
         if (db) {
             rc = mg_store_validation_state(db, v->id, state, MG_UNKNOWN,
@@ -550,13 +586,18 @@ mg_job_validate(mg_run_t *run, mg_error_t *e)
         rc = mg_validate_work(&v, e);
     }
 
+    state = mg_run_outcome(run, rc, e);
+
+    if (!run->lost && state == MG_JOB_PENDING) {
+        mg_validate_leave(&v);
+    }
+
     mg_probes_destroy(v.probes);
     mg_pages_free(&v.pages);
     mg_buf_free(&v.rows);
     mg_target_close(&v.target);
 
     if (!run->lost) {
-        state = mg_run_outcome(run, rc, e);
         error = (state == MG_JOB_COMPLETED) ? v.reason
                                             : mg_str_z(e->message);
 

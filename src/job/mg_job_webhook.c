@@ -139,7 +139,7 @@ mg_webhook_state(mg_run_t *run, mg_str_t id, mg_str_t *state, mg_error_t *e)
     int       rc;
     mg_pg_t  *db;
 
-    db = mg_pg_checkout(run->env->db, e);
+    db = mg_pg_checkout_job(run->env->db, e);
     if (db == NULL) {
         return MG_ERROR;
     }

@@ -57,6 +57,7 @@ struct mg_probe_s {
     int64_t                    due_us;
     unsigned                   tries:8;
     unsigned                   begun:1;    /* noted by the handler */
+    unsigned                   told:1;     /* it has its verdict */
     mg_buf_t                   url;
     mg_buf_t                   body;
 };
@@ -66,6 +67,7 @@ typedef struct mg_probe_block_s  mg_probe_block_t;
 
 struct mg_probe_block_s {
     mg_probe_block_t          *next;
+    unsigned                   n;
     mg_probe_t                 probes[];
 };
 
@@ -160,6 +162,7 @@ mg_probes_add(mg_probes_t *r, const mg_validation_model_t *models,
     }
 
     b->next = r->blocks;
+    b->n = n;
     r->blocks = b;
 
     for (i = 0; i < n; i++) {
@@ -183,6 +186,7 @@ mg_probes_add_list(mg_probes_t *r, mg_str_t path)
     }
 
     b->next = r->blocks;
+    b->n = 1;
     r->blocks = b;
 
     b->probes[0].path = path;
@@ -195,6 +199,27 @@ mg_probes_add_list(mg_probes_t *r, mg_str_t path)
     r->waiting = &b->probes[0];
 
     return MG_OK;
+}
+
+
+unsigned
+mg_probes_open(const mg_probes_t *r, const mg_validation_model_t **models,
+    unsigned max)
+{
+    unsigned                 i, n;
+    const mg_probe_block_t  *b;
+
+    n = 0;
+
+    for (b = r->blocks; b; b = b->next) {
+        for (i = 0; i < b->n && n < max; i++) {
+            if (b->probes[i].begun && !b->probes[i].told) {
+                models[n++] = b->probes[i].model;
+            }
+        }
+    }
+
+    return n;
 }
 
 
@@ -239,8 +264,9 @@ mg_probe_redact(mg_str_t text, mg_str_t secret, mg_arena_t *a)
 /* -- verdicts -- */
 
 static void
-mg_probe_tell(mg_probes_t *r, const mg_probe_t *p, mg_validation_result_t *v)
+mg_probe_tell(mg_probes_t *r, mg_probe_t *p, mg_validation_result_t *v)
 {
+    p->told = 1;
     v->model_id = p->model->id;
     v->tested_at = mg_now_us();
 
@@ -253,7 +279,7 @@ mg_probe_tell(mg_probes_t *r, const mg_probe_t *p, mg_validation_result_t *v)
 
 
 static void
-mg_probe_say(mg_probes_t *r, const mg_probe_t *p, mg_probe_class_e class,
+mg_probe_say(mg_probes_t *r, mg_probe_t *p, mg_probe_class_e class,
     const mg_http_response_t *res, mg_str_t message)
 {
     mg_validation_result_t  v;
@@ -275,7 +301,7 @@ mg_probe_say(mg_probes_t *r, const mg_probe_t *p, mg_probe_class_e class,
 /* Nobody can ask it, so it is never available. */
 
 static void
-mg_probe_metadata(mg_probes_t *r, const mg_probe_t *p)
+mg_probe_metadata(mg_probes_t *r, mg_probe_t *p)
 {
     int                     known;
     mg_validation_result_t  v;
@@ -439,6 +465,7 @@ mg_probe_fill(const mg_probes_t *r, mg_probe_t *p, mg_http_request_t *req)
     req->timeout_ms = t->timeout_ms;
     req->body_max = p->model ? MG_PROBE_ANSWER_MAX : MG_PROBE_LIST_MAX;
     req->allow_private = t->allow_private;
+    req->trusted = t->trusted;
     req->data = p;
 }
 
@@ -690,17 +717,17 @@ mg_probe_done(void *ctx, const mg_http_request_t *req,
         return;
     }
 
-    if (p->model == NULL) {
-        r->handler->listed(r->ctx, res);
-        return;
-    }
-
     pause = mg_probe_pause(p, res);
 
     if (pause >= 0) {
         p->due_us = mg_mono_us() + pause;
         p->next = r->again;
         r->again = p;
+        return;
+    }
+
+    if (p->model == NULL) {
+        r->handler->listed(r->ctx, res);
         return;
     }
 

@@ -39,6 +39,8 @@ typedef struct {
     mg_str_t              host;            /* name:port */
     mg_hosts_t           *hosts;           /* shared; NULL: not bounded */
     unsigned              host_max;        /* of all runs together */
+    const char           *trusted;         /* certificates; NULL: the
+                                              system's */
     unsigned              allow_private:1;
 } mg_probe_target_t;
 
@@ -89,6 +91,13 @@ int mg_probes_add(mg_probes_t *p, const mg_validation_model_t *models,
  * that wait.  path: behind the base URL; lives until it was answered.
  */
 int mg_probes_add_list(mg_probes_t *p, mg_str_t path);
+
+/*
+ * Those that were begun (as the handler was told) and have no verdict, at
+ * most max of them, after the probing was stopped; their number.
+ */
+unsigned mg_probes_open(const mg_probes_t *p,
+    const mg_validation_model_t **models, unsigned max);
 
 /*
  * MG_OK: all that were added have their verdicts; may be run again after

@@ -22,6 +22,9 @@
 #include "base/mg_time.h"
 
 
+/* Of all pages of a list. */
+#define MG_VALIDATE_LISTED_MAX  100000
+
 /* Lets the first requests out before the database is asked. */
 #define MG_VALIDATE_SETTLE_US   30000
 
@@ -124,6 +127,11 @@ mg_validate_entry(void *ctx, const mg_model_t *m, mg_error_t *e)
     mg_error_t              bad;
     mg_validate_t          *v = ctx;
     mg_validation_model_t  *to;
+
+    if (v->n_listed >= MG_VALIDATE_LISTED_MAX) {
+        return mg_error_set(e, MG_E_TOO_LARGE, NULL, "it has more than %d "
+                            "models", MG_VALIDATE_LISTED_MAX);
+    }
 
     copy = *m;
     copy.provider_id = v->provider_id;
@@ -278,9 +286,9 @@ mg_validate_listed(void *ctx, const mg_http_response_t *res)
 
     rc = v->target.probe.protocol->list(res->body, page, mg_validate_entry, v,
                                         &skipped, &e);
-    mg_arena_destroy(page);
 
     if (rc != MG_OK) {
+        mg_arena_destroy(page);
         words = mg_arena_printf(v->run->arena, "the provider's list of "
                                 "models cannot be read: %s", e.message);
         mg_validate_reason(v, words);
@@ -289,7 +297,9 @@ mg_validate_listed(void *ctx, const mg_http_response_t *res)
 
     v->skipped += skipped;
 
-    rc = mg_pages_next(&v->pages, res, v->run->arena, &e);
+    mg_arena_reset(page);
+    rc = mg_pages_next(&v->pages, res, page, &e);
+    mg_arena_destroy(page);
 
     if (rc == MG_AGAIN) {
         if (mg_probes_add_list(v->probes, mg_buf_view(&v->pages.path))
@@ -348,7 +358,7 @@ mg_validate_store(mg_validate_t *v, mg_validation_model_t **models,
 
     memset(&list, 0, sizeof(list));
 
-    db = mg_pg_checkout(v->env->db, e);
+    db = mg_pg_checkout_job(v->env->db, e);
     if (db == NULL) {
         return MG_ERROR;
     }

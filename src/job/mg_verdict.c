@@ -54,11 +54,6 @@ mg_verdict_init(mg_verdict_t *v, mg_run_t *run, mg_str_t id, mg_error_t *e)
 void
 mg_verdict_done(mg_verdict_t *v)
 {
-    if (v->db) {
-        mg_pg_release(v->db);
-        v->db = NULL;
-    }
-
     mg_arena_destroy(v->texts);
     mg_arena_destroy(v->scratch);
     free(v->results);
@@ -164,22 +159,24 @@ mg_verdict_count(const mg_verdict_t *v)
 }
 
 
-/* One piece of the batch, or just the current model. */
+/*
+ * One piece of the batch, or just the current model.  The connection is taken
+ * for this alone: a worker may have more runs than connections.
+ */
 
 static int
 mg_verdict_save_piece(mg_verdict_t *v, mg_error_t *e)
 {
+    int                   rc;
     int64_t               now;
+    mg_pg_t              *db;
     unsigned              n;
     mg_validation_t       row;
     mg_validation_news_t  news;
 
-    if (v->db == NULL) {
-        v->db = mg_pg_checkout(v->run->env->db, e);
-
-        if (v->db == NULL) {
-            return MG_ERROR;
-        }
+    db = mg_pg_checkout_job(v->run->env->db, e);
+    if (db == NULL) {
+        return MG_ERROR;
     }
 
     n = v->hold ? 0 : v->n < MG_VERDICT_PIECE ? v->n : MG_VERDICT_PIECE;
@@ -196,12 +193,11 @@ mg_verdict_save_piece(mg_verdict_t *v, mg_error_t *e)
 
     mg_arena_reset(v->scratch);
 
-    if (mg_store_validation_save(v->db, v->id, v->results, n, &news, &row,
-                                 v->scratch, e)
-        != MG_OK)
-    {
-        mg_pg_release(v->db);
-        v->db = NULL;
+    rc = mg_store_validation_save(db, v->id, v->results, n, &news, &row,
+                                  v->scratch, e);
+    mg_pg_release(db);
+
+    if (rc != MG_OK) {
         return MG_ERROR;
     }
 

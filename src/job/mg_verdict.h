@@ -21,7 +21,6 @@
 typedef struct {
     mg_run_t                *run;
     mg_str_t                 id;          /* of the validation */
-    mg_pg_t                 *db;          /* NULL while it is away */
     mg_arena_t              *texts;       /* strings of the batch */
     mg_arena_t              *scratch;     /* of one save */
     mg_validation_result_t  *results;     /* the batch, malloc()ed */

@@ -8,11 +8,14 @@
  * Words are taken by compare-and-swap and written by their owner alone; one
  * whose time is over is taken by the next run.  An owner that comes back
  * after such a time (its process was stopped) finds another tag and takes a
- * new word.
+ * new word.  So does one whose word was freed in the moment between taking
+ * it and writing its pid.
  */
 
 #include "model/mg_host.h"
 
+#include <errno.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include "base/mg_hash.h"
@@ -29,6 +32,7 @@
 
 static int mg_host_take(mg_host_run_t *r, int64_t now_s);
 static void mg_host_write(mg_host_run_t *r, int64_t now_s);
+static void mg_host_free_dead(mg_host_run_t *r, int64_t now_s);
 static unsigned mg_host_sum(const mg_host_run_t *r, int64_t now_s,
     unsigned *runs);
 
@@ -106,6 +110,7 @@ mg_host_take(mg_host_run_t *r, int64_t now_s)
                                            __ATOMIC_SEQ_CST,
                                            __ATOMIC_ACQUIRE))
         {
+            mg_word_set(r->host->pids[i], (uint64_t) getpid());
             r->index = i;
             return 1;
         }
@@ -122,6 +127,35 @@ mg_host_write(mg_host_run_t *r, int64_t now_s)
                      ((uint64_t) (now_s + MG_HOST_ALIVE_S) << 32)
                      | ((uint64_t) r->tag << 16) | r->held,
                      __ATOMIC_SEQ_CST);
+}
+
+
+/* Once a second: it asks the kernel for each run that is there. */
+
+static void
+mg_host_free_dead(mg_host_run_t *r, int64_t now_s)
+{
+    uint64_t  word, pid;
+    unsigned  i;
+
+    if (r->freed_s == now_s) {
+        return;
+    }
+
+    r->freed_s = now_s;
+
+    for (i = 0; i < MG_HOST_RUNS; i++) {
+        word = mg_word_get(r->host->runs[i]);
+        pid = mg_word_get(r->host->pids[i]);
+
+        if (i != r->index && (int64_t) mg_host_until(word) >= now_s && pid
+            && kill((pid_t) pid, 0) == -1 && errno == ESRCH)
+        {
+            (void) __atomic_compare_exchange_n(&r->host->runs[i], &word, 0, 0,
+                                               __ATOMIC_SEQ_CST,
+                                               __ATOMIC_ACQUIRE);
+        }
+    }
 }
 
 
@@ -166,6 +200,7 @@ mg_host_enter(mg_host_run_t *r, int64_t now_us)
     }
 
     if (r->index == MG_HOST_RUNS && !mg_host_take(r, now_s)) {
+        mg_host_free_dead(r, now_s);
         return 0;
     }
 
@@ -181,6 +216,7 @@ mg_host_enter(mg_host_run_t *r, int64_t now_us)
 
     r->held--;
     mg_host_write(r, now_s);
+    mg_host_free_dead(r, now_s);
 
     return 0;
 }

@@ -5,13 +5,13 @@
  * same time, in any worker: what one run may do is bounded by its provider,
  * what all of them may do to a host by a table in shared memory.
  *
- *     host | key | run: until, held | run: until, held | ...
+ *     host | key | run: until, held | run: until, held | ... | pid | pid ...
  *
  * A run has one word that nobody else writes: how many requests it holds,
- * and until when it is believed to live.  It renews that time as it goes on;
- * a worker that is killed leaves a word that runs out.  Runs share a host
- * evenly.  Times are seconds of mg_mono_us(), which processes of a machine
- * share.
+ * and until when it is believed to live.  It renews that time as it goes on.
+ * A worker that is killed leaves a word that runs out; whoever finds no room
+ * frees words of processes that are gone at once.  Runs share a host evenly.
+ * Times are seconds of mg_mono_us(), which processes of a machine share.
  *
  * Any thread; never blocks; one mg_host_run_t belongs to one thread.
  */
@@ -29,6 +29,7 @@
 typedef struct {
     uint64_t  key;                  /* sum of the name, 0: free */
     uint64_t  runs[MG_HOST_RUNS];   /* seconds << 32 | tag << 16 | held */
+    uint64_t  pids[MG_HOST_RUNS];   /* whose they are */
 } mg_host_t;
 
 
@@ -44,6 +45,7 @@ typedef struct {
     unsigned    index;              /* of our word, MG_HOST_RUNS: none yet */
     unsigned    held;
     uint16_t    tag;                /* tells runs that took a word apart */
+    int64_t     freed_s;            /* last look for words of the dead */
 } mg_host_run_t;
 
 

@@ -8,6 +8,9 @@
  * up nobody else.  An idle connection whose server has gone shows it by
  * becoming readable: that is looked at before it is handed out.
  *
+ * Jobs may wait long for one another's locks, each with a connection: they do
+ * not get the last ones.
+ *
  * Pool threads; mg_pg_pool_up() from anywhere.
  */
 
@@ -23,6 +26,7 @@
 
 #define MG_PG_MAX                  8
 #define MG_PG_MAX_LIMIT            64
+#define MG_PG_KEPT                 4         /* not for jobs, at most */
 #define MG_PG_CONNECT_S            3
 #define MG_PG_STATEMENT_MS         10000
 #define MG_PG_WAIT_S               2         /* for a free connection */
@@ -47,9 +51,10 @@ struct mg_pg_pool_s {
 
 
 static int mg_pg_is_alive(mg_pg_t *c);
-static mg_pg_t *mg_pg_take(mg_pg_pool_t *p, mg_error_t *e);
+static mg_pg_t *mg_pg_get(mg_pg_pool_t *p, unsigned keep, mg_error_t *e);
+static mg_pg_t *mg_pg_take(mg_pg_pool_t *p, unsigned keep, mg_error_t *e);
 static int mg_pg_rests(mg_pg_pool_t *p, mg_error_t *e);
-static mg_pg_t *mg_pg_find(mg_pg_pool_t *p);
+static mg_pg_t *mg_pg_find(mg_pg_pool_t *p, unsigned keep);
 static int mg_pg_open(mg_pg_t *c, mg_error_t *e);
 static void mg_pg_close(mg_pg_t *c);
 static void mg_pg_disown(mg_pg_pool_t *p);
@@ -144,9 +149,26 @@ mg_pg_pool_up(const mg_pg_pool_t *p)
 mg_pg_t *
 mg_pg_checkout(mg_pg_pool_t *p, mg_error_t *e)
 {
+    return mg_pg_get(p, 0, e);
+}
+
+
+mg_pg_t *
+mg_pg_checkout_job(mg_pg_pool_t *p, mg_error_t *e)
+{
+    return mg_pg_get(p, p->max / 2 < MG_PG_KEPT ? p->max / 2 : MG_PG_KEPT,
+                     e);
+}
+
+
+/* keep: so many are left to others. */
+
+static mg_pg_t *
+mg_pg_get(mg_pg_pool_t *p, unsigned keep, mg_error_t *e)
+{
     mg_pg_t  *c;
 
-    c = mg_pg_take(p, e);
+    c = mg_pg_take(p, keep, e);
     if (c == NULL) {
         return NULL;
     }
@@ -178,7 +200,7 @@ mg_pg_checkout(mg_pg_pool_t *p, mg_error_t *e)
 /* Marks a slot as busy; waits until one is free. */
 
 static mg_pg_t *
-mg_pg_take(mg_pg_pool_t *p, mg_error_t *e)
+mg_pg_take(mg_pg_pool_t *p, unsigned keep, mg_error_t *e)
 {
     int               rc;
     mg_pg_t          *c;
@@ -195,7 +217,7 @@ mg_pg_take(mg_pg_pool_t *p, mg_error_t *e)
     }
 
     for ( ;; ) {
-        c = mg_pg_find(p);
+        c = mg_pg_find(p, keep);
 
         if (c || rc != 0) {
             break;
@@ -245,29 +267,27 @@ mg_pg_rests(mg_pg_pool_t *p, mg_error_t *e)
 /* A free slot, one that is connected first. */
 
 static mg_pg_t *
-mg_pg_find(mg_pg_pool_t *p)
+mg_pg_find(mg_pg_pool_t *p, unsigned keep)
 {
     mg_pg_t   *c;
-    unsigned   i;
+    unsigned   i, n;
 
     c = NULL;
 
-    for (i = 0; i < p->max; i++) {
+    for (i = 0, n = 0; i < p->max; i++) {
 
         if (p->slots[i].busy) {
             continue;
         }
 
-        if (p->slots[i].conn) {
-            return &p->slots[i];
-        }
+        n++;
 
-        if (c == NULL) {
+        if (c == NULL || (p->slots[i].conn && !c->conn)) {
             c = &p->slots[i];
         }
     }
 
-    return c;
+    return n > keep ? c : NULL;
 }
 
 
@@ -294,7 +314,7 @@ mg_pg_release(mg_pg_t *c)
 
     (void) pthread_mutex_lock(&p->mutex);
     c->busy = 0;
-    (void) pthread_cond_signal(&p->free);
+    (void) pthread_cond_broadcast(&p->free);    /* it is not for each */
     (void) pthread_mutex_unlock(&p->mutex);
 }
 

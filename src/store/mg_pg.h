@@ -50,6 +50,12 @@ int mg_pg_pool_up(const mg_pg_pool_t *p);
  */
 mg_pg_t *mg_pg_checkout(mg_pg_pool_t *p, mg_error_t *e);
 
+/*
+ * The same for a job, which nobody waits for: it leaves a half of the pool,
+ * four at most, to those that somebody does wait for.
+ */
+mg_pg_t *mg_pg_checkout_job(mg_pg_pool_t *p, mg_error_t *e);
+
 /* Gives it back; an open transaction is rolled back, a dead one closed. */
 void mg_pg_release(mg_pg_t *c);
 

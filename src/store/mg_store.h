@@ -587,6 +587,10 @@ int mg_store_validation_pending(mg_pg_t *c, mg_str_t id, mg_arena_t *a,
 int mg_store_validation_begin(mg_pg_t *c, mg_str_t id,
     const mg_validation_model_t **models, unsigned n, mg_error_t *e);
 
+/* Takes that back, of those that have no result: another worker goes on. */
+int mg_store_validation_leave(mg_pg_t *c, mg_str_t id,
+    const mg_validation_model_t **models, unsigned n, mg_error_t *e);
+
 /*
  * Results of a batch, counts and news, in one transaction: counts are
  * recomputed from the rows, so they always add up.  Sets the catalog's
@@ -616,6 +620,15 @@ void mg_store_validation_row(mg_buf_t *b, const mg_model_t *m);
 int mg_store_validation_discovered(mg_pg_t *c, mg_str_t id,
     const mg_validation_list_t *list, mg_error_t *e);
 
+/*
+ * The scores of a provider's next few hundred models by their ids, reliability
+ * among them, in a transaction.  *after: behind which id, {NULL, 0} to begin
+ * with; then the last one that was looked at, in the arena.  MG_DECLINED:
+ * there is none behind it.
+ */
+int mg_store_score_next(mg_pg_t *c, mg_str_t org_id, mg_str_t provider,
+    mg_str_t *after, mg_arena_t *a, mg_error_t *e);
+
 
 /* -- inference records (mg_store_record.c) -- */
 
@@ -638,6 +651,13 @@ typedef struct {
     mg_str_t   group_id, org_id;
 } mg_retain_due_t;
 
+/* Whose days they are; of a group that was deleted what it was at last. */
+typedef struct {
+    mg_str_t   group_id;
+    mg_str_t   table;
+    mg_str_t   traffic_config;
+} mg_retain_owner_t;
+
 /* What became of a day that went into a file. */
 typedef struct {
     mg_str_t   name;          /* within the archive folder */
@@ -650,9 +670,14 @@ typedef struct {
 int mg_store_retain_due(mg_pg_t *c, mg_arena_t *a, mg_retain_due_t **rows,
     unsigned *n, mg_error_t *e);
 
+/* MG_E_NOT_FOUND: there is no such group, and no table that it has left. */
+int mg_store_retain_owner(mg_pg_t *c, mg_str_t org_id, mg_str_t group_id,
+    mg_arena_t *a, mg_retain_owner_t *owner, mg_error_t *e);
+
 /*
  * By what the group's policy says now: puts days back that it keeps after
  * all (*attached), takes those out that it keeps no longer, until 30 are.
+ * The table of a group that was deleted goes when it has no days left.
  * *names: tables of all that are out, oldest first.  MG_E_TIMEOUT if a lock
  * could not be had within two seconds.
  */

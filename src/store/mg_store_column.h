@@ -142,6 +142,12 @@ int mg_store_write(mg_pg_t *c, mg_buf_t *sql, const mg_pg_params_t *p,
 /* Waits until no other writer of what snapshots show is at work. */
 int mg_store_lock(mg_pg_t *c, mg_error_t *e);
 
+/*
+ * Within a transaction: from now on its statements are over many rows; on 0:
+ * again over few.
+ */
+int mg_store_bulk(mg_pg_t *c, int on, mg_error_t *e);
+
 /* begin and lock; after MG_ERROR there is no transaction. */
 int mg_store_begin(mg_pg_t *c, mg_error_t *e);
 

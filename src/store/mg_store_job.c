@@ -13,20 +13,24 @@
 #include "store/mg_store_list.h"
 
 
+#define MG_JOB_STRING_(n)  #n
+#define MG_JOB_STRING(n)   MG_JOB_STRING_(n)
+
+#define MG_JOB_LEASE       "interval '" MG_JOB_STRING(MG_JOB_LEASE_S) " s'"
+
+/* A lease that ends later than any can: the database's clock was set back. */
+#define MG_JOB_LEFT                                                           \
+    "(state = 'in_progress' and (lease_until < now() "                        \
+    "or lease_until > now() + 2 * " MG_JOB_LEASE "))"
+
 /* A job may be claimed: it waits, or whoever had it is gone. */
 #define MG_JOB_CLAIMABLE                                                      \
-    "((state = 'pending' and run_after <= now()) "                            \
-    "or (state = 'in_progress' and lease_until < now()))"
+    "((state = 'pending' and run_after <= now()) or " MG_JOB_LEFT ")"
 
 /* Names with commas between them, or null. */
 #define MG_JOB_OF_KINDS(param)                                                \
     "(" param "::text is null "                                               \
     "or kind = any(string_to_array(" param ", ',')))"
-
-#define MG_JOB_STRING_(n)  #n
-#define MG_JOB_STRING(n)   MG_JOB_STRING_(n)
-
-#define MG_JOB_LEASE       "interval '" MG_JOB_STRING(MG_JOB_LEASE_S) " s'"
 
 
 static int mg_job_bury(mg_pg_t *c, mg_str_t kinds, mg_arena_t *a,
@@ -106,8 +110,7 @@ mg_job_bury(mg_pg_t *c, mg_str_t kinds, mg_arena_t *a, mg_error_t *e)
                       "lease_owner = null, lease_until = null, "
                       "completed_at = now(), updated_at = now() "
                       "where id in (select id from model.jobs "
-                      "where state = 'in_progress' "
-                      "and lease_until < now() "
+                      "where " MG_JOB_LEFT " "
                       "and (cancel_requested "
                       "or (attempt >= max_attempts and not moved)) "
                       "and " MG_JOB_OF_KINDS("$1") " "

@@ -11,6 +11,10 @@
  * them and writes what is another; of models that come out as they were
  * nothing is written, and no generation is raised.
  *
+ * After a validation a provider's models are scored some at a time, each
+ * time in a transaction of its own: of ten thousand all at once would keep
+ * everybody else who writes to the catalog waiting for seconds.
+ *
  * Pool threads; blocks.  All within the caller's transaction.
  */
 
@@ -21,10 +25,28 @@
 #define MG_SCORE_RESULTS   "20"
 #define MG_SCORE_RUNS      "100"
 
+/* Models that mg_store_score_next() takes at a time. */
+#define MG_SCORE_STEP      "500"
 
-static int mg_score_changed(mg_pg_t *c, mg_arena_t *a, mg_str_t org_id,
-    mg_str_t provider, mg_str_t model, int validated, int64_t *n,
+
+/* Which models; each {NULL, 0}: all. */
+typedef struct {
+    mg_str_t   org_id;
+    mg_str_t   provider;
+    mg_str_t   model;
+    mg_str_t   after, last;     /* ids between these, with the latter */
+    int        validated;       /* reliability, too */
+} mg_score_scope_t;
+
+
+static int mg_score_step(mg_pg_t *c, mg_score_scope_t *scope, mg_arena_t *a,
     mg_error_t *e);
+static int mg_score_last(mg_pg_t *c, mg_score_scope_t *scope, mg_arena_t *a,
+    mg_error_t *e);
+static int mg_score_write(mg_pg_t *c, const mg_score_scope_t *scope,
+    mg_arena_t *a, mg_error_t *e);
+static int mg_score_changed(mg_pg_t *c, const mg_score_scope_t *scope,
+    mg_arena_t *a, int64_t *n, mg_error_t *e);
 static int mg_score_merge(mg_pg_t *c, mg_error_t *e);
 
 
@@ -42,6 +64,8 @@ static int mg_score_merge(mg_pg_t *c, mg_error_t *e);
     "or (r.score > 1 and r.metric ~* '^(accuracy|pass[@^]|exact.match|"       \
     "success.rate|resolve|win.rate)')) "                                      \
     "and ($3::text is null or r.model_id = $3) "                              \
+    "and ($5::text is null or r.model_id > $5) "                              \
+    "and ($6::text is null or r.model_id <= $6) "                             \
     "group by r.model_id, r.name) b group by b.model_id"
 
 
@@ -73,6 +97,8 @@ static int mg_score_merge(mg_pg_t *c, mg_error_t *e);
     "from model.ai_model_validation_progress v where $4::boolean "            \
     "and v.org_id = $1 and ($2::text is null or v.provider_id = $2)) v "      \
     "join model.ai_model_validation_results t on t.validation_id = v.id "     \
+    "and ($5::text is null or t.model_id > $5) "                              \
+    "and ($6::text is null or t.model_id <= $6) "                             \
     "and t.available is not null and t.error_class is distinct from 'auth' "  \
     "and t.error_class is distinct from 'unsupported' "                       \
     "where v.n <= " MG_SCORE_RUNS ") r where r.n <= " MG_SCORE_RESULTS        \
@@ -83,15 +109,118 @@ int
 mg_score_infer(mg_pg_t *c, mg_str_t org_id, mg_str_t provider,
     mg_str_t model, int validated, mg_arena_t *a, mg_error_t *e)
 {
+    mg_score_scope_t  scope;
+
+    memset(&scope, 0, sizeof(scope));
+    scope.org_id = org_id;
+    scope.provider = provider;
+    scope.model = model;
+    scope.validated = validated;
+
+    if (mg_merge_adopt(c, org_id, model, a, e) != MG_OK) {
+        return MG_ERROR;
+    }
+
+    return mg_score_write(c, &scope, a, e);
+}
+
+
+int
+mg_store_score_next(mg_pg_t *c, mg_str_t org_id, mg_str_t provider,
+    mg_str_t *after, mg_arena_t *a, mg_error_t *e)
+{
+    int               rc;
+    mg_score_scope_t  scope;
+
+    memset(&scope, 0, sizeof(scope));
+    scope.org_id = org_id;
+    scope.provider = provider;
+    scope.after = *after;
+    scope.validated = 1;
+
+    if (mg_store_begin(c, e) != MG_OK) {
+        return MG_ERROR;
+    }
+
+    rc = mg_store_end(c, mg_score_step(c, &scope, a, e), e);
+
+    if (rc == MG_OK && scope.last.data == NULL) {
+        return MG_DECLINED;
+    }
+
+    *after = scope.last;
+
+    return rc;
+}
+
+
+static int
+mg_score_step(mg_pg_t *c, mg_score_scope_t *scope, mg_arena_t *a,
+    mg_error_t *e)
+{
+    if (mg_score_last(c, scope, a, e) != MG_OK) {
+        return MG_ERROR;
+    }
+
+    if (scope->last.data == NULL) {
+        return MG_OK;
+    }
+
+    if (scope->after.data == NULL
+        && (mg_store_bulk(c, 1, e) != MG_OK
+            || mg_merge_adopt(c, scope->org_id, mg_str_null, a, e) != MG_OK
+            || mg_store_bulk(c, 0, e) != MG_OK))
+    {
+        return MG_ERROR;
+    }
+
+    return mg_score_write(c, scope, a, e);
+}
+
+
+/* Up to which model a step goes; {NULL, 0}: there is none. */
+
+static int
+mg_score_last(mg_pg_t *c, mg_score_scope_t *scope, mg_arena_t *a,
+    mg_error_t *e)
+{
+    int              rc;
+    mg_pg_rows_t    *r;
+    mg_pg_params_t   p;
+
+    mg_pg_params_init(&p, a);
+    mg_pg_param_str(&p, mg_store_org(scope->org_id));
+    mg_pg_param_str(&p, scope->provider);
+    mg_pg_param_str(&p, scope->after);
+
+    if (mg_pg_exec(c, "select max(n.id) from (select m.id "
+                   "from model.models_metadata m where m.org_id = $1 "
+                   "and m.provider_id = $2 and m.deleted_at is null "
+                   "and ($3::text is null or m.id > $3) "
+                   "order by m.id limit " MG_SCORE_STEP ") n", &p, &r, e)
+        != MG_OK)
+    {
+        return MG_ERROR;
+    }
+
+    rc = mg_column_str(r, 0, 0, a, &scope->last);
+    mg_pg_rows_free(r);
+
+    return rc == MG_OK ? MG_OK : mg_store_memory(e);
+}
+
+
+static int
+mg_score_write(mg_pg_t *c, const mg_score_scope_t *scope, mg_arena_t *a,
+    mg_error_t *e)
+{
     int64_t  n;
 
     if (mg_pg_exec(c, "create temp table if not exists score_changed "
                    "(id text, org_id uuid) on commit delete rows", NULL,
                    NULL, e)
         != MG_OK
-        || mg_merge_adopt(c, org_id, model, a, e) != MG_OK
-        || mg_score_changed(c, a, org_id, provider, model, validated, &n, e)
-           != MG_OK)
+        || mg_score_changed(c, scope, a, &n, e) != MG_OK)
     {
         return MG_ERROR;
     }
@@ -103,32 +232,39 @@ mg_score_infer(mg_pg_t *c, mg_str_t org_id, mg_str_t provider,
 /* Writes what "inferred" says, and the ids of which it is another. */
 
 static int
-mg_score_changed(mg_pg_t *c, mg_arena_t *a, mg_str_t org_id,
-    mg_str_t provider, mg_str_t model, int validated, int64_t *n,
-    mg_error_t *e)
+mg_score_changed(mg_pg_t *c, const mg_score_scope_t *scope, mg_arena_t *a,
+    int64_t *n, mg_error_t *e)
 {
     mg_buf_t        b;
     mg_pg_params_t  p;
 
+    /* what is grouped is computed once, whatever the plan is */
+
     mg_pg_params_init(&p, a);
-    mg_pg_param_str(&p, mg_store_org(org_id));
-    mg_pg_param_str(&p, provider.len ? provider : mg_str_null);
-    mg_pg_param_str(&p, model.len ? model : mg_str_null);
-    mg_pg_param_bool(&p, validated != 0);
+    mg_pg_param_str(&p, mg_store_org(scope->org_id));
+    mg_pg_param_str(&p, scope->provider.len ? scope->provider : mg_str_null);
+    mg_pg_param_str(&p, scope->model.len ? scope->model : mg_str_null);
+    mg_pg_param_bool(&p, scope->validated != 0);
+    mg_pg_param_str(&p, scope->after);
+    mg_pg_param_str(&p, scope->last);
 
     mg_buf_init(&b, 0);
-    mg_buf_z(&b, "with scored as (select m.id, m.org_id, m.provider_id, "
+    mg_buf_z(&b, "with b as materialized (" MG_SCORE_BENCHMARK "), "
+             "r as materialized (" MG_SCORE_RELIABILITY "), "
+             "scored as (select m.id, m.org_id, m.provider_id, "
              "b.score as benchmark_score, p.score as popularity_score, "
              "case when $4::boolean then r.score else o.reliability_score "
              "end as reliability_score from model.models_metadata m "
              "left join model.model_sources o on o.id = m.id "
              "and o.org_id = m.org_id and o.source = 'inferred' "
-             "left join (" MG_SCORE_BENCHMARK ") b on b.model_id = m.id "
+             "left join b on b.model_id = m.id "
              "left join (" MG_SCORE_POPULARITY ") p on p.id = m.id "
-             "left join (" MG_SCORE_RELIABILITY ") r on r.model_id = m.id "
+             "left join r on r.model_id = m.id "
              "where m.org_id = $1 and m.deleted_at is null "
              "and ($2::text is null or m.provider_id = $2) "
-             "and ($3::text is null or m.id = $3)), "
+             "and ($3::text is null or m.id = $3) "
+             "and ($5::text is null or m.id > $5) "
+             "and ($6::text is null or m.id <= $6)), "
              "known as (select * from scored where num_nonnulls("
              "benchmark_score, popularity_score, reliability_score) > 0), "
              "said as (insert into model.model_sources as t (id, org_id, "

@@ -136,14 +136,8 @@ mg_sync_apply(mg_store_sync_t *s, int complete, int64_t started_at,
     gone = 0;
     counts->held = 0;
 
-    /*
-     * A table that has just been filled has no statistics, and a nested loop
-     * over all models is the one plan that must not be taken.
-     */
-
     if (mg_store_lock(s->c, e) != MG_OK
-        || mg_pg_exec(s->c, "set local enable_nestloop = off", NULL, NULL, e)
-           != MG_OK
+        || mg_store_bulk(s->c, 1, e) != MG_OK
         || mg_merge_adopt(s->c, mg_str_null, mg_str_null, s->arena, e)
            != MG_OK
         || mg_sync_providers(s, &providers, e) != MG_OK

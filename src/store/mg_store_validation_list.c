@@ -6,7 +6,9 @@
  *
  * A row that has no result and was begun by a worker that was killed may
  * have been asked, so "begun" is raised before anything is asked.  Whoever
- * hands a run over takes it back.
+ * hands a run over takes it back.  Since that happens to a model twice at
+ * most, a run that has begun something has got further: however soon its
+ * workers are killed, it comes to an end.
  *
  * Pool threads; blocks.
  */
@@ -30,6 +32,9 @@ static int mg_validation_merge(mg_pg_t *c, const mg_pg_params_t *p,
 static int mg_validation_stage(mg_pg_t *c, mg_str_t rows, mg_error_t *e);
 static int mg_validation_rows(mg_pg_t *c, mg_pg_params_t *p,
     const mg_validation_list_t *list, mg_arena_t *a, mg_error_t *e);
+static int mg_validation_begun(mg_pg_t *c, mg_str_t id,
+    const mg_validation_model_t **models, unsigned n, unsigned begun,
+    mg_error_t *e);
 static int mg_validation_ids(const mg_validation_model_t *models,
     const mg_validation_model_t **pointers, unsigned n, mg_arena_t *a,
     mg_str_t *json);
@@ -93,7 +98,9 @@ mg_validation_add(mg_pg_t *c, const mg_pg_params_t *all,
     one.n = 1;
     p = &one;
 
-    if (mg_validation_stage(c, list->rows, e) != MG_OK) {
+    if (mg_store_bulk(c, 1, e) != MG_OK
+        || mg_validation_stage(c, list->rows, e) != MG_OK)
+    {
         return MG_ERROR;
     }
 
@@ -149,16 +156,16 @@ mg_validation_gone(mg_pg_t *c, const mg_pg_params_t *p, mg_error_t *e)
                    NULL, e)
         != MG_OK
         || mg_pg_exec_dynamic(c, "with known as (select s.id, s.org_id, "
-                              "exists (select from "
-                              "pg_temp.validation_model d "
-                              "where d.id = s.id) as here "
+                              "d.id is not null as here "
                               "from model.ai_model_validation_progress v "
                               "join model.model_sources s "
                               "on s.org_id = v.org_id "
                               "and s.provider_id = v.provider_id "
                               "and s.source = $2 "
                               "and s.active is not false "
-                              "where v.id = $1), "
+                              "left join (select distinct id "
+                              "from pg_temp.validation_model) d "
+                              "on d.id = s.id where v.id = $1), "
                               "n as (select count(*) as n, "
                               "count(*) filter (where not here) as gone "
                               "from known) "
@@ -417,6 +424,25 @@ int
 mg_store_validation_begin(mg_pg_t *c, mg_str_t id,
     const mg_validation_model_t **models, unsigned n, mg_error_t *e)
 {
+    return mg_validation_begun(c, id, models, n, models[0]->begun + 1, e);
+}
+
+
+int
+mg_store_validation_leave(mg_pg_t *c, mg_str_t id,
+    const mg_validation_model_t **models, unsigned n, mg_error_t *e)
+{
+    return mg_validation_begun(c, id, models, n, 0, e);
+}
+
+
+/* begun: how often they are begun now; 0: once less than they were. */
+
+static int
+mg_validation_begun(mg_pg_t *c, mg_str_t id,
+    const mg_validation_model_t **models, unsigned n, unsigned begun,
+    mg_error_t *e)
+{
     int              rc;
     mg_str_t         ids;
     mg_arena_t      *a;
@@ -434,12 +460,18 @@ mg_store_validation_begin(mg_pg_t *c, mg_str_t id,
     mg_pg_params_init(&p, a);
     mg_pg_param_str(&p, id);
     mg_pg_param_str(&p, ids);
-    mg_pg_param_int(&p, models[0]->begun + 1);
+    mg_pg_param_int(&p, begun);
 
-    rc = mg_pg_exec(c, "update model.ai_model_validation_results "
-                    "set begun = $3 where validation_id = $1 and model_id "
-                    "in (select jsonb_array_elements_text($2::jsonb))", &p,
-                    NULL, e);
+    rc = mg_pg_exec(c, "with job as (update model.jobs j set moved = true "
+                    "from model.ai_model_validation_progress v "
+                    "where v.id = $1 and j.id = v.job_id and $3 > 0 "
+                    "and j.state = 'in_progress' and not j.moved) "
+                    "update model.ai_model_validation_results "
+                    "set begun = case when $3 > 0 then greatest(begun, $3) "
+                    "else greatest(begun - 1, 0) end "
+                    "where validation_id = $1 and model_id "
+                    "in (select jsonb_array_elements_text($2::jsonb)) "
+                    "and ($3 > 0 or result is null)", &p, NULL, e);
 
     mg_arena_destroy(a);
 

@@ -26,8 +26,8 @@ static int mg_validation_count(mg_pg_t *c, mg_pg_params_t *p, mg_arena_t *a,
 static int mg_validation_json(const mg_validation_result_t *results,
     unsigned n, mg_arena_t *a, mg_str_t *json);
 static void mg_validation_text(mg_buf_t *b, mg_str_t s, size_t max);
-static int mg_validation_score(mg_pg_t *c, const mg_pg_params_t *p,
-    mg_arena_t *a, mg_error_t *e);
+static int mg_validation_completed(mg_pg_t *c, const mg_pg_params_t *p,
+    mg_error_t *e);
 
 
 /* -- results -- */
@@ -293,24 +293,9 @@ mg_store_validation_state(mg_pg_t *c, mg_str_t id, mg_job_state_e state,
                     "where id = $1 and status in ('pending', 'in_progress')",
                     &p, NULL, e);
 
-    if (rc == MG_OK && state == MG_JOB_PENDING) {
-        p.n = 1;
-        rc = mg_pg_exec(c, "update model.ai_model_validation_results "
-                        "set begun = begun - 1 where validation_id = $1 "
-                        "and result is null and begun > 0", &p, NULL, e);
-    }
-
     if (rc == MG_OK && state == MG_JOB_COMPLETED) {
         p.n = 1;
-        rc = mg_pg_exec(c, "update model.providers p "
-                        "set last_validated_at = now() "
-                        "from model.ai_model_validation_progress v "
-                        "where v.id = $1 and p.id = v.provider_id "
-                        "and p.org_id = v.org_id", &p, NULL, e);
-
-        if (rc == MG_OK) {
-            rc = mg_validation_score(c, &p, a, e);
-        }
+        rc = mg_validation_completed(c, &p, e);
     }
 
     rc = mg_store_end(c, rc, e);
@@ -320,36 +305,25 @@ mg_store_validation_state(mg_pg_t *c, mg_str_t id, mg_job_state_e state,
 }
 
 
-static int
-mg_validation_score(mg_pg_t *c, const mg_pg_params_t *p, mg_arena_t *a,
-    mg_error_t *e)
-{
-    int            rc;
-    mg_str_t       org_id, provider;
-    mg_pg_rows_t  *r;
+/* Scoring thousands of models takes a while: it is a job of its own. */
 
-    if (mg_pg_exec(c, "select org_id, provider_id "
-                   "from model.ai_model_validation_progress where id = $1",
-                   p, &r, e)
+static int
+mg_validation_completed(mg_pg_t *c, const mg_pg_params_t *p, mg_error_t *e)
+{
+    if (mg_pg_exec(c, "update model.providers p "
+                   "set last_validated_at = now() "
+                   "from model.ai_model_validation_progress v "
+                   "where v.id = $1 and p.id = v.provider_id "
+                   "and p.org_id = v.org_id", p, NULL, e)
         != MG_OK)
     {
         return MG_ERROR;
     }
 
-    rc = MG_OK;
-
-    if (mg_pg_rows_count(r) == 1) {
-        if (mg_column_str(r, 0, 0, a, &org_id) != MG_OK
-            || mg_column_str(r, 0, 1, a, &provider) != MG_OK)
-        {
-            rc = mg_store_memory(e);
-
-        } else {
-            rc = mg_score_infer(c, org_id, provider, mg_str_null, 1, a, e);
-        }
-    }
-
-    mg_pg_rows_free(r);
-
-    return rc;
+    return mg_pg_exec(c, "insert into model.jobs (org_id, kind, key, payload) "
+                      "select v.org_id, 'score', v.id::text, "
+                      "jsonb_build_object('provider_id', v.provider_id) "
+                      "from model.ai_model_validation_progress v "
+                      "where v.id = $1 and v.validated_count > 0 "
+                      "on conflict do nothing", p, NULL, e);
 }

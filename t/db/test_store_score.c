@@ -115,6 +115,32 @@ test_popularity(void)
 }
 
 
+/* What the job does that a run leaves behind when it ends. */
+
+static void
+scores(void)
+{
+    int       rc;
+    mg_str_t  after;
+
+    after = mg_str_null;
+
+    do {
+        rc = mg_store_score_next(db, mg_str_null, mg_str("acme"), &after,
+                                 db_arena, &db_error);
+    } while (rc == MG_OK);
+
+    if (rc != MG_DECLINED) {
+        fail("scores: %s", db_error.message);
+    }
+
+    is_str(db_text("select max(id) = '%.*s' from model.models_metadata "
+                   "where provider_id = 'acme' and deleted_at is null",
+                   MG_STR_ARG(after)),
+           "t", "up to the last model");
+}
+
+
 /* One run over the provider; model "one" answers, or why it does not. */
 
 static void
@@ -149,6 +175,12 @@ run(const char *error_class)
     {
         fail("run: %s", db_error.message);
     }
+
+    (void) snprintf(sql, sizeof(sql), "select count(*) from model.jobs "
+                    "where kind = 'score' and key = '%s' and payload "
+                    "->> 'provider_id' = 'acme'", id);
+    is_str(db_text("%s", sql), "1", "its scores are asked for");
+    scores();
 }
 
 
