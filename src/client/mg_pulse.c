@@ -8,6 +8,7 @@
 #include "client/mg_pulse.h"
 
 #include <curl/curl.h>
+#include <stdio.h>
 
 
 #define MG_PULSE_AT_ONCE   32
@@ -21,6 +22,7 @@ typedef struct {
     unsigned             next;
     unsigned             active;
     unsigned             timeout_ms;
+    const char          *trusted;
     struct {
         CURL               *easy;
         struct curl_slist  *to;
@@ -39,7 +41,7 @@ static size_t mg_pulse_drop(char *data, size_t size, size_t count,
 
 int
 mg_pulse_run(mg_pulse_t *pulses, unsigned n, unsigned timeout_ms,
-    const int *cancel)
+    const char *trusted, const int *cancel)
 {
     int               running, rc;
     unsigned          i;
@@ -49,6 +51,7 @@ mg_pulse_run(mg_pulse_t *pulses, unsigned n, unsigned timeout_ms,
     r.pulses = pulses;
     r.n = n;
     r.timeout_ms = timeout_ms;
+    r.trusted = trusted;
 
     for (i = 0; i < n; i++) {
         pulses[i].status = -1;
@@ -131,10 +134,13 @@ mg_pulse_begin(mg_pulse_round_t *r, unsigned i)
     (void) curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long) r->timeout_ms);
     (void) curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
     (void) curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
-    (void) curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L);
-    (void) curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L);
     (void) curl_easy_setopt(easy, CURLOPT_USERAGENT, "nginx-model-probe");
     (void) curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, mg_pulse_drop);
+
+    if (r->trusted) {
+        (void) curl_easy_setopt(easy, CURLOPT_CAINFO, r->trusted);
+        (void) curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+    }
 
     if (curl_multi_add_handle(r->multi, easy) != CURLM_OK) {
         curl_slist_free_all(r->slots[i].to);
@@ -143,6 +149,7 @@ mg_pulse_begin(mg_pulse_round_t *r, unsigned i)
     }
 
     p->status = 0;
+    p->why[0] = '\0';
 
     r->slots[i].pulse = p;
     r->next++;
@@ -187,6 +194,10 @@ mg_pulse_reap(mg_pulse_round_t *r)
         if (msg->data.result == CURLE_OK) {
             (void) curl_easy_getinfo(msg->easy_handle, CURLINFO_RESPONSE_CODE,
                                      &status);
+
+        } else {
+            (void) snprintf(r->slots[i].pulse->why, MG_PULSE_WHY_MAX, "%s",
+                            curl_easy_strerror(msg->data.result));
         }
 
         r->slots[i].pulse->status = (int) status;

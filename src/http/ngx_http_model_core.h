@@ -41,6 +41,8 @@ typedef struct {
     ngx_str_t                key_file;         /* model_secret_key_file */
     mg_secrets_t            *secrets;          /* model_secret; NULL: none */
     ngx_str_t                catalog_source;   /* model_catalog_source */
+    ngx_str_t                trusted;          /* model_trusted_certificate;
+                                                  data NULL: the system's */
     mg_resolve_conf_t        resolver;         /* model_resolver */
     mg_watch_conf_t          probe;            /* model_probe */
     ngx_flag_t               allow_private;    /* model_allow_private */
@@ -76,6 +78,7 @@ typedef struct {
     ngx_uint_t               auth;   /* mg_role_e or one of the two above */
     ngx_http_model_fallback_t  *fallback;   /* model_fallback; NULL: off */
     ngx_flag_t               record;        /* model_record */
+    ngx_uint_t               control;       /* model_api stands here */
 } ngx_http_model_loc_conf_t;
 
 

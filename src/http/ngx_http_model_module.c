@@ -12,6 +12,7 @@
 #include "http/ngx_http_model_reach.h"
 #include "http/ngx_http_model_rotate.h"
 #include "http/ngx_http_model_worker.h"
+#include "ngx/ngx_http_model_param.h"
 
 
 #define NGX_HTTP_MODEL_ZONE_MIN      (8 * 1024 * 1024)
@@ -29,6 +30,8 @@ static char *ngx_http_model_state_path(ngx_conf_t *cf, ngx_command_t *cmd,
 static ngx_int_t ngx_http_model_path_add(ngx_conf_t *cf, ngx_str_t *name);
 static char *ngx_http_model_zone(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static char *ngx_http_model_trusted_certificate(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
 static char *ngx_http_model_secret_key_file(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
 static void ngx_http_model_key_cleanup(void *data);
@@ -103,6 +106,13 @@ static ngx_command_t  ngx_http_model_commands[] = {
     { ngx_string("model_probe"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_1MORE,
       ngx_http_model_reach_probe,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("model_trusted_certificate"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_http_model_trusted_certificate,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
       NULL },
@@ -563,6 +573,25 @@ ngx_http_model_secret_key_file(ngx_conf_t *cf, ngx_command_t *cmd,
     }
 
     return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_model_trusted_certificate(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_http_model_main_conf_t *mcf = conf;
+
+    ngx_str_t  *value;
+
+    if (mcf->trusted.data) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+    mcf->trusted = value[1];
+
+    return ngx_http_model_param_file(cf, &mcf->trusted);
 }
 
 

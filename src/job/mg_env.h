@@ -38,6 +38,9 @@ typedef struct {
     const mg_crypt_key_t  *key;              /* key->set 0: none configured */
     mg_secrets_t          *secrets;          /* model_secret; NULL: none */
     const char            *catalog_source;   /* file or URL; NULL: none */
+    const char            *trusted;          /* file of certificates that
+                                                providers are verified with;
+                                                NULL: the system's */
     mg_state_t            *state;            /* shared memory */
     mg_metrics_t          *metrics;          /* this worker's slot */
     mg_gates_t            *gates;            /* outbound calls; shared */

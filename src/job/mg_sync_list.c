@@ -105,6 +105,7 @@ mg_sync_page(mg_sync_pages_t *p, mg_fetch_t *f, mg_error_t *e)
                                                       : conf->timeout_ms;
     req.body_max = MG_SYNC_PAGE_MAX;
     req.allow_private = t->allow_private;
+    req.trusted = t->trusted;
 
     for (req.n_headers = 0; req.n_headers < t->n_headers; req.n_headers++) {
         req.headers[req.n_headers] = t->headers[req.n_headers];

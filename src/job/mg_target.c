@@ -86,6 +86,7 @@ mg_target_open(const mg_env_t *env, mg_str_t org_id, const mg_provider_t *p,
                                             t->timeout_ms);
     t->rate_limit = p->rate_limit > 0 ? p->rate_limit : 0;
     t->allow_private = env->allow_private;
+    t->trusted = env->trusted;
     t->hosts = env->hosts;
     t->host_max = env->validate_host_concurrency;
 

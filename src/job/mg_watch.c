@@ -112,7 +112,7 @@ mg_watch_run(mg_thread_t *t, void *data)
 
         if (w->n
             && mg_pulse_run(w->pulses, w->n, w->conf->timeout_ms,
-                            mg_thread_flag(t))
+                            w->env->trusted, mg_thread_flag(t))
                == MG_OK)
         {
             for (i = 0; i < w->n_backends; i++) {
@@ -321,8 +321,9 @@ mg_watch_judge(mg_watch_t *w, mg_watch_backend_t *b)
         {
             w->env->log(p->well ? MG_LOG_NOTICE : MG_LOG_WARN,
                         "provider \"%.*s\" at %s is %s: its probe answered "
-                        "%d", (int) b->name_len, b->name, p->address + 2,
-                        p->well ? "up" : "down", p->status);
+                        "%d%s%s", (int) b->name_len, b->name,
+                        p->address + 2, p->well ? "up" : "down", p->status,
+                        p->status ? "" : ", ", p->status ? "" : p->why);
         }
 
         down += (mg_peak_state(peak, now) == MG_PEAK_DOWN);

@@ -107,3 +107,28 @@ ngx_http_model_param_put(void *conf, const ngx_http_model_param_t *p,
 
     return NGX_OK;
 }
+
+
+char *
+ngx_http_model_param_file(ngx_conf_t *cf, ngx_str_t *path)
+{
+    ngx_str_t        *directive;
+    ngx_file_info_t   fi;
+
+    if (ngx_conf_full_name(cf->cycle, path, 1) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_file_info(path->data, &fi) == NGX_FILE_ERROR
+        || !ngx_is_file(&fi))
+    {
+        directive = cf->args->elts;
+
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
+                           "\"%V\" of \"%V\" is no file that can be read",
+                           path, directive);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}

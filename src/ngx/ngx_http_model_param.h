@@ -59,4 +59,11 @@ ngx_int_t ngx_http_model_param_text(void *conf,
     const ngx_http_model_param_t *p, ngx_str_t *value);
 
 
+/*
+ * Completes the path of a file that workers will read, and looks whether it
+ * is there; NGX_CONF_ERROR: it is told what is wrong.
+ */
+char *ngx_http_model_param_file(ngx_conf_t *cf, ngx_str_t *path);
+
+
 #endif /* _NGX_HTTP_MODEL_PARAM_H_INCLUDED_ */
