@@ -616,18 +616,21 @@ ngx_http_model_api_decode(ngx_pool_t *pool, mg_str_t in, mg_str_t *out)
 static char *
 ngx_http_model_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_http_core_loc_conf_t  *clcf;
+    ngx_http_core_loc_conf_t   *clcf;
+    ngx_http_model_loc_conf_t  *mlcf;
 
     (void) cmd;
     (void) conf;
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    mlcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_model_module);
 
     if (clcf->handler == ngx_http_model_api_handler) {
         return "is duplicate";
     }
 
     clcf->handler = ngx_http_model_api_handler;
+    mlcf->control = 1;
 
     return NGX_CONF_OK;
 }

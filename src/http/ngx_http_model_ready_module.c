@@ -65,8 +65,6 @@ static char *ngx_http_model_ready_backends(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
 static char *ngx_http_model_ready_first(ngx_conf_t *cf, ngx_str_t *value,
     mg_ready_conf_t *probe);
-static char *ngx_http_model_ready_trusted(ngx_conf_t *cf,
-    ngx_http_model_ready_main_conf_t *rmcf);
 static ngx_int_t ngx_http_model_ready_switch(void *conf,
     const ngx_http_model_param_t *p, ngx_str_t *value);
 static char *ngx_http_model_ready_require(ngx_conf_t *cf,
@@ -437,7 +435,8 @@ ngx_http_model_ready_backends(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         }
     }
 
-    return ngx_http_model_ready_trusted(cf, rmcf);
+    return rmcf->trusted.len ? ngx_http_model_param_file(cf, &rmcf->trusted)
+                             : NGX_CONF_OK;
 }
 
 
@@ -470,33 +469,6 @@ ngx_http_model_ready_first(ngx_conf_t *cf, ngx_str_t *value,
         if (ngx_strcmp(value->data, words[i].word) == 0) {
             probe->which = words[i].which;
         }
-    }
-
-    return NGX_CONF_OK;
-}
-
-
-/* Read by worker 0: here it is only looked whether it is there. */
-
-static char *
-ngx_http_model_ready_trusted(ngx_conf_t *cf,
-    ngx_http_model_ready_main_conf_t *rmcf)
-{
-    ngx_file_info_t  fi;
-
-    if (rmcf->trusted.len == 0) {
-        return NGX_CONF_OK;
-    }
-
-    if (ngx_conf_full_name(cf->cycle, &rmcf->trusted, 1) != NGX_OK) {
-        return NGX_CONF_ERROR;
-    }
-
-    if (ngx_file_info(rmcf->trusted.data, &fi) == NGX_FILE_ERROR) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
-                           "trusted_certificate=\"%V\" cannot be read",
-                           &rmcf->trusted);
-        return NGX_CONF_ERROR;
     }
 
     return NGX_CONF_OK;
@@ -628,6 +600,16 @@ ngx_http_model_ready_merge_loc_conf(ngx_conf_t *cf, void *parent,
     ngx_http_model_ready_loc_conf_t *prev = parent;
     ngx_http_model_ready_loc_conf_t *conf = child;
 
+    ngx_http_model_loc_conf_t  *mlcf;
+
+    mlcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_model_module);
+
+    /* /health is asked, and what is wrong is put right, until it is ready */
+
+    if (mlcf->control && conf->status == NGX_CONF_UNSET_UINT) {
+        conf->status = 0;
+    }
+
     ngx_conf_merge_uint_value(conf->status, prev->status, 0);
 
     return NGX_CONF_OK;
@@ -678,7 +660,8 @@ ngx_http_model_ready_postconfiguration(ngx_conf_t *cf)
     rmcf->probe.interval_ms = rmcf->interval;
     rmcf->probe.timeout_ms = rmcf->timeout;
     rmcf->probe.pull = (rmcf->pull != 0);
-    rmcf->probe.trusted = (char *) rmcf->trusted.data;
+    rmcf->probe.trusted = (char *) (rmcf->trusted.len ? rmcf->trusted.data
+                                                      : mcf->trusted.data);
 
     /* also without the directive, so that a reload may bring it */
 

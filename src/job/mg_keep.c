@@ -463,13 +463,13 @@ mg_keep_phase(const mg_env_t *env, const mg_keep_t *k)
 
     if (files && !first) {
         mg_word_set(s->progress, 95);
-        mg_word_set(s->phase, MG_PHASE_FINALIZING);
+        mg_ready_phase(s, MG_PHASE_FINALIZING);
         return;
     }
 
     if (!mg_word_get(s->database_up)) {
         mg_word_set(s->progress, 0);
-        mg_word_set(s->phase, MG_PHASE_CONNECTING);
+        mg_ready_phase(s, MG_PHASE_CONNECTING);
         return;
     }
 
@@ -477,5 +477,5 @@ mg_keep_phase(const mg_env_t *env, const mg_keep_t *k)
         mg_word_set(s->progress, MG_KEEP_PROGRESS);
     }
 
-    mg_word_set(s->phase, MG_PHASE_LOADING);
+    mg_ready_phase(s, MG_PHASE_LOADING);
 }

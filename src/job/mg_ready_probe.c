@@ -31,6 +31,9 @@
 #define MG_READY_LIST_MAX     (16 * 1024 * 1024)
 #define MG_READY_LINE_MAX     (64 * 1024)
 
+/* Sixteen lines of 200 bytes a second for a day; none of them is kept. */
+#define MG_READY_PULL_MAX     (512 * 1024 * 1024)
+
 /* Where waiting alone helps nobody, questions come rarer: ms. */
 #define MG_READY_RARE         30000
 #define MG_READY_RARE_TIMES   5
@@ -182,7 +185,8 @@ mg_ready_probe_look(mg_ready_probe_t *w)
     s = w->env->state;
 
     if (w->cells == NULL
-        || !mg_load_sum(w->cells, w->list.n, s, mg_now_us())
+        || !mg_load_sum(w->cells, w->list.n, s, mg_mono_us(),
+                        mg_now_us())
         || mg_word_get(s->phase) != MG_PHASE_READY)
     {
         return 0;
@@ -280,7 +284,16 @@ mg_ready_probe_cells(mg_ready_probe_t *w)
 
         } else {
             sv->load = mg_load_find(w->loads, mg_str_z(sv->name),
-                                    sv->identity, mg_now_us());
+                                    sv->identity, mg_mono_us());
+
+            if (sv->load == NULL) {
+
+                /* those of the list before give way */
+
+                mg_load_list(w->loads, w->cells, n);
+                sv->load = mg_load_find(w->loads, mg_str_z(sv->name),
+                                        sv->identity, mg_mono_us());
+            }
 
             if (sv->load == NULL) {
                 w->env->log(MG_LOG_WARN, "more than %d model servers: "
@@ -294,6 +307,7 @@ mg_ready_probe_cells(mg_ready_probe_t *w)
     }
 
     w->list.n = n;
+    mg_load_list(w->loads, w->cells, n);
 }
 
 
@@ -498,7 +512,7 @@ mg_ready_probe_pull(mg_ready_server_t *sv, mg_http_request_t *req)
     mg_jw_end_object(&w);
 
     req->timeout_ms = MG_READY_PULL_MS;
-    req->body_max = MG_READY_LIST_MAX;
+    req->body_max = MG_READY_PULL_MAX;
     req->sink = mg_ready_probe_sink;
     sv->pulled = 0;
 
@@ -548,7 +562,7 @@ mg_ready_probe_sink(void *data, const char *bytes, size_t len, mg_error_t *e)
         (void) mg_load_seen(sv->load, MG_PHASE_LOADING,
                             sv->progress < 0 ? -1 : sv->progress
                                                  * MG_READY_PULL_SHARE / 100,
-                            mg_now_us());
+                            mg_mono_us());
         sv->line.len = 0;
         bytes += n + 1;
         len -= n + 1;
@@ -566,7 +580,8 @@ mg_ready_probe_tick(void *ctx, mg_error_t *e)
     mg_ready_list_t    list;
     mg_ready_probe_t  *w = ctx;
 
-    (void) mg_load_sum(w->cells, w->list.n, w->env->state, mg_now_us());
+    (void) mg_load_sum(w->cells, w->list.n, w->env->state,
+                       mg_mono_us(), mg_now_us());
 
     serial = mg_word_get(w->env->state->routing_serial);
 
@@ -635,7 +650,7 @@ mg_ready_probe_healthy(mg_ready_probe_t *w, mg_ready_server_t *sv,
 
     if (h.state == MG_HEALTH_LOADING) {
         (void) mg_load_seen(sv->load, MG_PHASE_LOADING, h.progress,
-                            mg_now_us());
+                            mg_mono_us());
         mg_ready_probe_say(w, sv, MG_PROBE_OVERLOADED, res->status,
                            mg_str("it is loading"));
         mg_ready_probe_later(w, sv, MG_PROBE_OVERLOADED, res->retry_after_s);
@@ -644,11 +659,11 @@ mg_ready_probe_healthy(mg_ready_probe_t *w, mg_ready_server_t *sv,
 
     if (h.state == MG_HEALTH_WELL) {
         (void) mg_load_seen(sv->load, MG_PHASE_FINALIZING, MG_READY_WELL,
-                            mg_now_us());
+                            mg_mono_us());
 
-    } else if (res->status >= 300) {
+    } else if (res->status >= 300 && res->status < 500) {
 
-        /* it has no such call: once is enough */
+        /* it has no such call: once is enough; 502 is of one in between */
 
         sv->health = NULL;
     }
@@ -682,7 +697,7 @@ mg_ready_probe_proved(mg_ready_probe_t *w, mg_ready_server_t *sv,
         return;
     }
 
-    (void) mg_load_seen(sv->load, MG_PHASE_LOADING, -1, mg_now_us());
+    (void) mg_load_seen(sv->load, MG_PHASE_LOADING, -1, mg_mono_us());
     mg_ready_probe_say(w, sv, class, res->status,
                        mg_probe_redact(message, t->secret, sv->arena));
     mg_ready_probe_later(w, sv, class, res->retry_after_s);
@@ -719,7 +734,7 @@ mg_ready_probe_well(mg_ready_probe_t *w, mg_ready_server_t *sv)
 {
     int64_t  now;
 
-    now = mg_now_us();
+    now = mg_mono_us();
 
     if (mg_load_seen(sv->load, MG_PHASE_READY, 100, now)) {
         w->learned = 1;
@@ -744,9 +759,13 @@ mg_ready_probe_away(mg_ready_probe_t *w, mg_ready_server_t *sv,
 
     (void) mg_load_seen(sv->load, timeout ? MG_PHASE_LOADING
                                           : MG_PHASE_CONNECTING,
-                        -1, mg_now_us());
+                        -1, mg_mono_us());
 
-    mg_ready_probe_say(w, sv, class, 0, mg_str_z(res->error.message));
+    /* it may have the words of a server, which knows the key */
+
+    mg_ready_probe_say(w, sv, class, 0,
+                       mg_probe_redact(mg_str_z(res->error.message),
+                                       sv->target.probe.secret, sv->arena));
     mg_ready_probe_later(w, sv, class, -1);
 }
 

@@ -22,6 +22,8 @@
 #define MG_LOAD_MOST       99
 
 
+static mg_load_t *mg_load_take(mg_loads_t *loads, uint64_t key,
+    const uint64_t *name, int used, int64_t now_us);
 static uint64_t mg_load_key(const uint64_t *name, uint64_t identity);
 
 
@@ -29,8 +31,8 @@ mg_load_t *
 mg_load_find(mg_loads_t *loads, mg_str_t name, uint64_t identity,
     int64_t now_us)
 {
-    unsigned    i, k;
-    uint64_t    key, seen, bytes[MG_GATE_NAME_MAX / 8];
+    unsigned    i;
+    uint64_t    key, bytes[MG_GATE_NAME_MAX / 8];
     mg_load_t  *l;
 
     memset(bytes, 0, sizeof(bytes));
@@ -40,26 +42,58 @@ mg_load_find(mg_loads_t *loads, mg_str_t name, uint64_t identity,
     key = mg_load_key(bytes, identity);
 
     for (i = 0; i < MG_LOAD_CELLS; i++) {
+        if (mg_word_get(loads->cells[i].key) == key) {
+            return &loads->cells[i];
+        }
+    }
+
+    l = mg_load_take(loads, key, bytes, 0, now_us);
+
+    return l ? l : mg_load_take(loads, key, bytes, 1, now_us);
+}
+
+
+/* used: what is not listed may be taken, too. */
+
+static mg_load_t *
+mg_load_take(mg_loads_t *loads, uint64_t key, const uint64_t *name, int used,
+    int64_t now_us)
+{
+    unsigned    i, k;
+    uint64_t    seen;
+    mg_load_t  *l;
+
+    for (i = 0; i < MG_LOAD_CELLS; i++) {
         l = &loads->cells[(key + i) % MG_LOAD_CELLS];
-        seen = 0;
+        seen = used ? mg_word_get(l->key) : 0;
 
-        if (__atomic_compare_exchange_n(&l->key, &seen, key, 0,
-                                        __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        if ((used && mg_word_get(l->listed))
+            || !__atomic_compare_exchange_n(&l->key, &seen, key, 0,
+                                            __ATOMIC_ACQ_REL,
+                                            __ATOMIC_ACQUIRE))
         {
-            mg_word_set(l->phase, MG_PHASE_CONNECTING);
-            mg_word_set(l->progress, MG_LOAD_UNTOLD);
-            mg_word_set(l->since_us, (uint64_t) now_us);
-
-            for (k = 0; k < MG_GATE_NAME_MAX / 8; k++) {
-                mg_word_set(l->name[k], bytes[k]);
+            if (seen == key) {
+                return l;
             }
 
-            return l;
+            continue;
         }
 
-        if (seen == key) {
-            return l;
+        mg_word_set(l->phase, MG_PHASE_CONNECTING);
+        mg_word_set(l->progress, MG_LOAD_UNTOLD);
+        mg_word_set(l->since_us, (uint64_t) now_us);
+        mg_word_set(l->expected_us, 0);
+        mg_word_set(l->took_us, 0);
+
+        for (k = 0; k < MG_GATE_NAME_MAX / 8; k++) {
+            mg_word_set(l->name[k], name[k]);
         }
+
+        /* before another one is looked for: it is not to take this one */
+
+        mg_word_set(l->listed, 1);
+
+        return l;
     }
 
     return NULL;
@@ -77,6 +111,24 @@ mg_load_key(const uint64_t *name, uint64_t identity)
     key = mg_sum64(words, sizeof(words));
 
     return key ? key : 1;
+}
+
+
+void
+mg_load_list(mg_loads_t *loads, mg_load_t * const *listed, unsigned n)
+{
+    unsigned  i, k;
+
+    for (i = 0; i < MG_LOAD_CELLS; i++) {
+
+        for (k = 0; k < n; k++) {
+            if (listed[k] == &loads->cells[i]) {
+                break;
+            }
+        }
+
+        mg_word_set(loads->cells[i].listed, k < n);
+    }
 }
 
 
@@ -168,7 +220,7 @@ mg_load_left(const mg_load_t *l, int64_t now_us)
 
 int
 mg_load_sum(mg_load_t * const *loads, unsigned n, mg_state_t *s,
-    int64_t now_us)
+    int64_t now_us, int64_t wall_us)
 {
     int       known;
     int64_t   left, most;
@@ -203,7 +255,7 @@ mg_load_sum(mg_load_t * const *loads, unsigned n, mg_state_t *s,
     mg_word_set(s->servers_ready, ready);
     mg_word_set(s->servers_phase, lowest);
     mg_word_set(s->servers_progress, n ? progress / n : 100);
-    mg_word_set(s->servers_until_us, known ? (uint64_t) (now_us + most) : 0);
+    mg_word_set(s->servers_until_us, known ? (uint64_t) (wall_us + most) : 0);
 
     return ready == n;
 }
@@ -215,7 +267,7 @@ mg_load_name(const mg_load_t *l, char out[MG_GATE_NAME_MAX + 1])
     unsigned  i;
     uint64_t  bytes[MG_GATE_NAME_MAX / 8];
 
-    if (mg_word_get(l->key) == 0) {
+    if (mg_word_get(l->key) == 0 || mg_word_get(l->listed) == 0) {
         return 0;
     }
 

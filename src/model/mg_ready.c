@@ -53,6 +53,23 @@ static void mg_ready_age(mg_jw_t *w, const char *key, uint64_t built_us,
     int64_t now_us);
 
 
+void
+mg_ready_phase(mg_state_t *s, mg_phase_e phase)
+{
+    uint64_t  seen;
+
+    seen = mg_word_get(s->phase);
+
+    while (seen != MG_PHASE_READY
+           && !__atomic_compare_exchange_n(&s->phase, &seen, phase, 0,
+                                           __ATOMIC_ACQ_REL,
+                                           __ATOMIC_ACQUIRE))
+    {
+        /* void */
+    }
+}
+
+
 int
 mg_ready(const mg_state_t *s)
 {

@@ -80,6 +80,12 @@ typedef struct {
     const char  *message;
 } mg_ready_t;
 
+/*
+ * The gateway's own phase, from a thread that may have looked at it a moment
+ * ago: ready is not taken back by one that has not seen it.
+ */
+void mg_ready_phase(mg_state_t *s, mg_phase_e phase);
+
 /* 1 when requests for models can be answered; two words are read. */
 int mg_ready(const mg_state_t *s);
 

@@ -11,6 +11,7 @@
 
 #define SECOND  INT64_C(1000000)
 #define NOW     (1000000 * SECOND)
+#define WALL    (1800000000 * SECOND)
 
 
 static mg_loads_t  loads;
@@ -46,6 +47,27 @@ cells(void)
     ok(mg_load_find(&loads, mg_str("more"), 1, NOW) == NULL, "and no more");
     ok(mg_load_find(&loads, mg_str("vllm"), 2, NOW) == b,
        "those that are taken are found");
+
+    /* an address that was changed a hundred times takes one cell */
+
+    a->expected_us = SECOND;
+    mg_load_list(&loads, &b, 1);
+    ok(mg_load_name(b, name), "one is waited for");
+    ok(!mg_load_name(a, name), "that of the old address is not");
+    ok(mg_load_find(&loads, mg_str("vllm"), 1, NOW) == a,
+       "but is remembered");
+
+    for (i = 0; i < MG_LOAD_CELLS; i++) {
+        (void) snprintf(other, sizeof(other), "m%u", i);
+        if (mg_load_find(&loads, mg_str_z(other), 1, NOW) == NULL) {
+            break;
+        }
+    }
+
+    is_int(i, MG_LOAD_CELLS - 1, "until others need its place");
+    is_int(a->expected_us, 0, "with nothing of the one before");
+    ok(mg_load_find(&loads, mg_str("vllm"), 2, NOW) == b,
+       "who is waited for keeps it");
 }
 
 
@@ -100,22 +122,23 @@ sum(void)
     list[1] = mg_load_find(&loads, mg_str("b"), 1, NOW);
     list[2] = NULL;
 
-    ok(mg_load_sum(list, 0, &s, NOW), "none is all");
+    ok(mg_load_sum(list, 0, &s, NOW, WALL), "none is all");
     is_int(s.servers_progress, 100, "of nothing");
 
     (void) mg_load_seen(list[0], MG_PHASE_FINALIZING, 80, NOW);
     list[1]->expected_us = 30 * SECOND;
-    ok(!mg_load_sum(list, 2, &s, NOW + 20 * SECOND), "not ready");
+    ok(!mg_load_sum(list, 2, &s, NOW + 20 * SECOND, WALL + 20 * SECOND),
+       "not ready");
     is_int(s.servers, 2, "two");
     is_int(s.servers_ready, 0, "none of them ready");
     is_int(s.servers_phase, MG_PHASE_CONNECTING, "the slower phase");
     is_int(s.servers_progress, (80 + 66) / 2, "the mean progress");
-    is_int(s.servers_until_us, NOW + 30 * SECOND, "the longer time");
+    is_int(s.servers_until_us, WALL + 30 * SECOND, "the longer time");
 
     (void) mg_load_seen(list[0], MG_PHASE_READY, 100, NOW);
     (void) mg_load_seen(list[1], MG_PHASE_READY, 100, NOW);
-    ok(mg_load_sum(list, 2, &s, NOW), "both are ready");
-    ok(!mg_load_sum(list, 3, &s, NOW), "one that nobody knows is not");
+    ok(mg_load_sum(list, 2, &s, NOW, WALL), "both are ready");
+    ok(!mg_load_sum(list, 3, &s, NOW, WALL), "one that nobody knows is not");
     is_int(s.servers_until_us, 0, "and nobody knows when");
 }
 
@@ -193,6 +216,12 @@ object(void)
               "\"catalog_age_seconds\":null,\"routing_age_seconds\":null,"
               "\"stale\":false,\"database\":\"up\",\"backends\":2,"
               "\"backends_ready\":0}", "the object");
+
+    mg_ready_phase(&s, MG_PHASE_FINALIZING);
+    is_int(s.phase, MG_PHASE_READY, "a thread that is late takes nothing back");
+    s.phase = MG_PHASE_LOADING;
+    mg_ready_phase(&s, MG_PHASE_CONNECTING);
+    is_int(s.phase, MG_PHASE_CONNECTING, "before that it may go back");
 
     s.phase = 77;
     mg_ready_look(&s, NOW, &r);
