@@ -604,9 +604,14 @@ subtest 'the database is cut off in the middle' => sub {
     ok wait_until(sub { $gw->sql_value($staged) }), 'it has its lock';
     sleep 0.5;
     is $gw->sql_value($count), $before, 'nothing of it is visible yet';
-    $gw->sql("select pg_terminate_backend(pid) from pg_stat_activity
-              where datname = current_database()
-              and pid <> pg_backend_pid()");
+
+    # no other connection is there either when the job finds its own one cut
+
+    for (my $until = time + 0.5; time < $until; sleep 0.01) {
+        $gw->sql("select pg_terminate_backend(pid) from pg_stat_activity
+                  where datname = current_database()
+                  and pid <> pg_backend_pid()");
+    }
 
     my $job;
     ok wait_until(sub {
@@ -615,13 +620,14 @@ subtest 'the database is cut off in the middle' => sub {
     }, 60), 'it ends';
     is $job->{status}, 'completed', 'the next attempt completes'
         or diag $job->{error};
-    is $job->{attempt}, 2, 'which is the second';
+    my $attempts = $job->{attempt};
+    cmp_ok $attempts, '>', 1, 'which is another one';
 
     my $h = $gw->api(GET => '/api/v1/models/refresh/status?limit=2')
                ->{json}{history};
     is $h->[0]{status}, 'completed', 'the history has it';
     is $h->[1]{status}, 'failed', 'and what failed before';
-    is $gw->sql_value($rows), $history + 2, 'nothing else';
+    is $gw->sql_value($rows), $history + $attempts, 'a row of each';
     is $h->[0]{models}, 5269, 'all models';
     is $gw->sql_value("$count and provider_id <> 'url-lab'"), 5269,
        'are there; the provider that has gone as a whole stays for now';

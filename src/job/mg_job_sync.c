@@ -20,6 +20,8 @@
 
 #include "job/mg_sync.h"
 
+#include <poll.h>
+
 #include "base/mg_time.h"
 
 
@@ -31,6 +33,10 @@
 
 /* Share of the progress bar that reading takes; the rest is the commit. */
 #define MG_SYNC_READ_PERCENT   80
+
+/* How often, and ms in between, a row about a failure is tried to be left. */
+#define MG_SYNC_TRIES          20
+#define MG_SYNC_PAUSE          100
 
 
 /* What came of all parts; the members of one are in mg_sync_members(). */
@@ -59,6 +65,7 @@ static int mg_sync_history(mg_sync_t *s, mg_error_t *e);
 static int mg_sync_commit(mg_sync_t *s, mg_error_t *e);
 static void mg_sync_abort(mg_sync_t *s, const mg_error_t *why);
 static void mg_sync_lost(mg_sync_t *s, const char *why);
+static int mg_sync_store_again(mg_sync_t *s);
 static void mg_sync_part_done(mg_sync_job_t *job, mg_sync_t *s, int rc,
     mg_error_t *e);
 static void mg_sync_members(mg_jw_t *w, const mg_sync_counts_t *c,
@@ -93,7 +100,7 @@ int
 mg_sync_store(mg_sync_t *s, mg_error_t *e)
 {
     if (s->db == NULL) {
-        s->db = mg_pg_checkout(s->run->env->db, e);
+        s->db = mg_pg_checkout_job(s->run->env->db, e);
     }
 
     if (s->db && s->store == NULL) {
@@ -345,7 +352,7 @@ mg_sync_part_open(mg_sync_t *s, mg_error_t *e)
 
     s->scope.shrink = conf->shrink;
     s->scope.force = s->ask->force;
-    s->db = mg_pg_checkout(s->run->env->db, e);
+    s->db = mg_pg_checkout_job(s->run->env->db, e);
 
     if (s->db == NULL) {
         return MG_ERROR;
@@ -474,7 +481,7 @@ mg_sync_commit(mg_sync_t *s, mg_error_t *e)
         s->scope.etag = mg_str_z(s->known);
 
         if (s->db == NULL) {
-            s->db = mg_pg_checkout(s->run->env->db, e);
+            s->db = mg_pg_checkout_job(s->run->env->db, e);
         }
 
         rc = s->db ? mg_store_sync_unchanged(s->db, &s->scope, s->started_at,
@@ -561,7 +568,6 @@ mg_sync_lost(mg_sync_t *s, const char *why)
 static void
 mg_sync_abort(mg_sync_t *s, const mg_error_t *why)
 {
-    mg_error_t   e;
     const char  *words;
 
     words = why->message;
@@ -579,13 +585,43 @@ mg_sync_abort(mg_sync_t *s, const mg_error_t *why)
 
     if (s->store == NULL
         && (words == NULL || why->kind == MG_E_CONFLICT
-            || mg_sync_store(s, &e) != MG_OK))
+            || mg_sync_store_again(s) != MG_OK))
     {
         return;
     }
 
     mg_store_sync_abort(s->store, s->started_at, &s->counts, words);
     s->store = NULL;
+}
+
+
+/*
+ * When a connection was lost the pool opens no other for a second; a database
+ * that is there again by then is to have the row.
+ */
+
+static int
+mg_sync_store_again(mg_sync_t *s)
+{
+    unsigned    i;
+    mg_error_t  e;
+
+    for (i = 0; mg_sync_store(s, &e) != MG_OK; i++) {
+        if (s->db) {
+            mg_pg_release(s->db);
+            s->db = NULL;
+        }
+
+        if (i == MG_SYNC_TRIES || e.kind != MG_E_UNAVAILABLE
+            || mg_run_stop(s->run, &e) != MG_OK)
+        {
+            return MG_ERROR;
+        }
+
+        (void) poll(NULL, 0, MG_SYNC_PAUSE);
+    }
+
+    return MG_OK;
 }
 
 
