@@ -8,7 +8,7 @@
  * off.  A refresh is a job: the page follows its row until it ends.
  */
 
-import { askToken, call, el, themeButton } from "./gateway.js";
+import { askToken, call, disable, el, themeButton } from "./gateway.js";
 
 
 const LIMIT = 50;
@@ -317,7 +317,7 @@ function source(provenance, path) {
 async function refresh() {
     let job;
 
-    $("refresh").disabled = true;
+    disable($("refresh"), true, $("rows"));
 
     try {
         job = (await call("/api/v1/models/refresh", { method: "POST" })).json;
@@ -441,8 +441,10 @@ function begin() {
     const query = new URLSearchParams(location.search);
 
     for (const [name, value] of query) {
-        if (form.elements[name]) {
-            form.elements[name].value = value;
+        const field = form.elements.namedItem(name);
+
+        if (field) {
+            field.value = value;
         }
     }
 

@@ -102,6 +102,33 @@ export function el(name, attributes = {}, ...children) {
 }
 
 
+export function button(label, action) {
+    return el("button", { type: "button", click: action }, label);
+}
+
+
+/* Writes what has changed only. */
+
+export function text(node, value) {
+    if (node.textContent !== value) {
+        node.textContent = value;
+    }
+}
+
+
+/* Disables a button or not; a visitor who stands on it is led elsewhere. */
+
+export function disable(button, off, elsewhere) {
+    const here = button === document.activeElement;
+
+    button.disabled = off;
+
+    if (off && here) {
+        elsewhere.focus({ preventScroll: true });
+    }
+}
+
+
 /* The button that walks from the system's colours to light to dark. */
 
 export function themeButton(button) {
@@ -150,9 +177,21 @@ function tokenDialog(needs) {
 }
 
 
-/* Asks for a token; resolves when it was given (true) or not. */
+/*
+ * Asks for a token; resolves when it was given (true) or not.  Two that ask at
+ * the same time get one dialog and the same answer.
+ */
+
+let asking = null;
 
 export function askToken(message) {
+    asking ??= openDialog(message).finally(() => { asking = null; });
+
+    return asking;
+}
+
+
+function openDialog(message) {
     const dialog = document.getElementById("token-dialog");
     const input = dialog.querySelector("input");
 
@@ -160,10 +199,8 @@ export function askToken(message) {
     input.value = "";
     dialog.returnValue = "";
 
-    if (!dialog.open) {
-        dialog.showModal();
-        input.focus();
-    }
+    dialog.showModal();
+    input.focus();
 
     return new Promise((resolve) => {
         dialog.addEventListener("close", () => {

@@ -30,6 +30,9 @@
     const PHASES = ["connecting", "loading", "finalizing", "ready"];
     const SHOW_AFTER_MS = 200;
     const READY_SHOWN_MS = 700;
+    const SPREAD_MS = 500;          /* others have waited for it, too */
+    const RELOAD_MS = 5000;
+    const RELOADED = "model-loading-reloaded";
 
     const script = document.currentScript;
     const gateway = new URL(script?.dataset.gateway ?? "/",
@@ -39,7 +42,6 @@
     const native = window.fetch.bind(window);
 
     const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-
 
     /*
      * follow({ socket, events, poll, token, state, via, failed }) tells about
@@ -325,10 +327,12 @@
             headers: follower.headers({ Accept: "application/json" }),
             signal, cache: "no-store"
         });
-        const answer = await response.json();
+        const final = [401, 403, 404].includes(response.status);
+        const answer = await response.json()
+                       .catch((error) => { if (!final) { throw error; } });
 
-        if ([401, 403, 404].includes(response.status)) {
-            throw Object.assign(new Error(answer.error?.message
+        if (final) {
+            throw Object.assign(new Error(answer?.error?.message
                                           ?? `status ${response.status}`),
                                 { final: true, status: response.status });
         }
@@ -378,7 +382,7 @@
             events: `${READY}/events`,
             poll: READY,
             via: (name) => { through = name; },
-            failed: () => overlay.trouble(true),
+            failed,
             state: changed
         });
 
@@ -386,6 +390,27 @@
 
         if (show !== "never") {
             overlay.open();
+        }
+    }
+
+
+    /* If it cannot be asked, then what was held finds out by itself. */
+
+    function failed(error) {
+        if (!error.status) {
+            overlay.trouble(true);
+            return;
+        }
+
+        follower = null;
+        release();
+        overlay.gone();
+    }
+
+
+    function release() {
+        for (const go of waiting.splice(0)) {
+            go();
         }
     }
 
@@ -399,19 +424,41 @@
             return false;
         }
 
-        const all = waiting;
-
-        waiting = [];
         follower = null;
-        all.forEach((go) => go());
+        release();
         overlay.done();
         tell("model-ready");
 
         if (script && "reload" in script.dataset) {
-            location.reload();
+            reload();
         }
 
         return true;
+    }
+
+
+    /*
+     * Once more, unless this page is here of its own: it would be loaded again
+     * and again.  Of several gateways another one may block it still, so that
+     * the next time is some seconds later.
+     */
+
+    function reload() {
+        const [visit] = performance.getEntriesByType("navigation");
+        let wait = RELOAD_MS;
+
+        if (visit?.responseStatus >= 200 && visit.responseStatus < 400) {
+            return;
+        }
+
+        try {
+            const last = Number(sessionStorage.getItem(RELOADED));
+
+            wait = Math.max(0, Math.min(wait, last + wait - Date.now()));
+            sessionStorage.setItem(RELOADED, Date.now() + wait);
+        } catch { /* a browser that keeps nothing */ }
+
+        setTimeout(() => location.reload(), wait + Math.random() * SPREAD_MS);
     }
 
 
@@ -477,6 +524,8 @@
 
     function turn(signal, until) {
         return new Promise((resolve, reject) => {
+            signal.throwIfAborted();
+
             const settle = (how, value) => {
                 clearTimeout(timer);
                 waiting = waiting.filter((go) => go !== ok);
@@ -504,7 +553,8 @@
             if (tries > 0) {
                 const after = Number(response.headers.get("Retry-After"));
 
-                await sleep(1000 * Math.min(Math.max(after, 1), 10));
+                await doze(request.signal, 1000 * Math.min(10,
+                            Math.max(after, tries)), until);
             }
 
             state = state?.ready ? null : state;
@@ -513,12 +563,29 @@
                 return response;
             }
 
+            await doze(request.signal, Math.random() * SPREAD_MS, until);
             response = await native(request.clone());
 
             if (!await blocked(response)) {
                 return response;
             }
         }
+    }
+
+
+    /* Not beyond the end of patience, nor that of who asks. */
+
+    function doze(signal, ms, until) {
+        return new Promise((resolve, reject) => {
+            const timer = setTimeout(resolve, Math.max(0, Math.min(ms,
+                                     until - performance.now())));
+
+            signal.throwIfAborted();
+            signal.addEventListener("abort", () => {
+                clearTimeout(timer);
+                reject(signal.reason);
+            }, { once: true });
+        });
     }
 
 
@@ -657,8 +724,8 @@ button { font: inherit; color: inherit; cursor: pointer; padding: .4em .8em;
                 held: make("p", { class: "soft" }),
                 via: make("span", { class: "soft" }),
                 hide: make("button", { type: "button" }, "Continue meanwhile"),
-                say: make("p", { class: "say", role: "status",
-                                 "aria-live": "polite" }),
+                say: [0, 1].map(() => make("p", {
+                    class: "say", role: "status", "aria-live": "polite" })),
                 badge: make("button", { type: "button", class: "badge",
                                         hidden: "" })
             };
@@ -675,8 +742,12 @@ button { font: inherit; color: inherit; cursor: pointer; padding: .4em .8em;
                 part.track,
                 make("p", { class: "line" }, part.percent, part.left),
                 part.held,
-                make("p", { class: "line" }, part.hide, part.via), part.say);
-            root.append(part.dialog, part.badge);
+                make("p", { class: "line" }, part.hide, part.via),
+                part.say[0]);
+
+            /* one is silent while the dialog is closed, one while it is open */
+
+            root.append(part.dialog, part.badge, part.say[1]);
 
             part.hide.addEventListener("click", () => part.dialog.close());
             part.dialog.addEventListener("close", () => {
@@ -765,10 +836,12 @@ button { font: inherit; color: inherit; cursor: pointer; padding: .4em .8em;
                 return;
             }
 
-            this.said = what;
-            this.parts.say.textContent = state.ready ? "All models are ready"
+            const aloud = state.ready ? "All models are ready"
                 : `${state.phase ?? "loading"}, ${percent} percent`
                   + (left ? `, about ${duration(left)} left` : "");
+
+            this.said = what;
+            this.parts.say.forEach((node) => { node.textContent = aloud; });
         },
 
         trouble(broken) {
@@ -795,12 +868,21 @@ button { font: inherit; color: inherit; cursor: pointer; padding: .4em .8em;
             }
 
             this.draw();
-            setTimeout(() => {
-                if (!follower) {
-                    this.parts.badge.hidden = true;
-                    this.parts.dialog.close();
-                }
-            }, READY_SHOWN_MS);
+            setTimeout(() => this.gone(), READY_SHOWN_MS);
+        },
+
+        gone() {
+            if (follower) {
+                return;
+            }
+
+            clearTimeout(this.wanted);
+            clearInterval(this.timer);
+
+            if (this.parts) {
+                this.parts.badge.hidden = true;
+                this.parts.dialog.close();
+            }
         }
     };
 

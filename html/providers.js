@@ -10,7 +10,8 @@
  * changed in a card is written, so that bars glide and the focus stays.
  */
 
-import { askToken, call, el, themeButton, token } from "./gateway.js";
+import { askToken, button, call, disable, el, text, themeButton, token }
+    from "./gateway.js";
 
 
 const CARDS = 24;
@@ -101,11 +102,6 @@ async function attempt(what, action) {
 
 /* -- cards -- */
 
-function button(text, action) {
-    return el("button", { type: "button", click: action }, text);
-}
-
-
 function meter(name) {
     const parts = Object.fromEntries(
         ["available", "unavailable", "unverified"].map(
@@ -157,13 +153,6 @@ function make(provider) {
            card.history, card.way));
 
     return card;
-}
-
-
-function text(node, value) {
-    if (node.textContent !== value) {
-        node.textContent = value;
-    }
 }
 
 
@@ -223,9 +212,9 @@ function draw(card) {
     card.line.className = `now ${card.run?.status === "failed" ? "bad" : ""}`;
     text(card.way, running && card.via ? `live by ${card.via}` : "");
 
-    card.validate.disabled = running;
-    card.retry.disabled = running || now.unavailable === 0;
-    card.cancel.disabled = !running || card.cancelling === true;
+    disable(card.validate, running, card.node);
+    disable(card.retry, running || now.unavailable === 0, card.node);
+    disable(card.cancel, !running || card.cancelling === true, card.node);
 }
 
 
@@ -414,11 +403,19 @@ function known(card, run) {
 }
 
 
-async function findRuns() {
-    if (document.hidden) {
-        return;
-    }
+/* One question at a time, however slow the answer. */
 
+let finding = null;
+
+function findRuns() {
+    finding ??= (document.hidden ? Promise.resolve() : lookForRuns())
+                .finally(() => { finding = null; });
+
+    return finding;
+}
+
+
+async function lookForRuns() {
     const before = [...cards.values()].filter((card) => runs(card.run));
     let follow = FOLLOW_MAX
                  - before.filter((card) => card.follower).length;
@@ -461,7 +458,16 @@ async function findRuns() {
 /* A run whose end nobody told. */
 
 async function missed(card, id) {
-    const { json } = await call(`/api/v1/validations/${id}?limit=1`);
+    const { json } = await call(`/api/v1/validations/${id}?limit=1`)
+        .catch((error) => {
+            if (error.status !== 404) {
+                throw error;
+            }
+
+            return { json: { ...card.run, status: "failed",
+                             completed_at: new Date().toISOString(),
+                             error: "its row is gone" } };
+        });
 
     if (runs(card.run) && card.run.id === id && !runs(json)) {
         card.follower?.close();
@@ -585,8 +591,8 @@ async function begin(id, query = "") {
     const card = cards.get(id);
     const path = address(id, `/validate-models${query}`);
 
-    card.validate.disabled = true;
-    card.retry.disabled = true;
+    disable(card.validate, true, card.node);
+    disable(card.retry, true, card.node);
 
     const run = await attempt(`The validation of ${card.provider.name}`,
         async () => {
@@ -668,7 +674,10 @@ function look(id) {
 }
 
 
+let historyAsked = 0;
+
 async function showHistory() {
+    const asked = ++historyAsked;
     const query = new URLSearchParams({ page: pastPage, limit: RUNS });
 
     for (const [name, value] of new FormData(past)) {
@@ -687,14 +696,18 @@ async function showHistory() {
         return;
     }
 
+    if (asked !== historyAsked) {
+        return;
+    }
+
     const { total, total_pages: last } = answer.pagination;
 
     $("history-status").className = "soft";
     text($("history-status"), total === 1 ? "1 validation"
                                           : `${number(total)} validations`);
     text($("history-page"), last > 1 ? `Page ${pastPage} of ${last}` : "");
-    $("newer").disabled = pastPage <= 1;
-    $("older").disabled = pastPage >= last;
+    disable($("newer"), pastPage <= 1, $("history-title"));
+    disable($("older"), pastPage >= last, $("history-title"));
     $("runs").replaceChildren(...answer.validations.map(runRow));
 }
 
@@ -733,8 +746,11 @@ function runRow(run) {
 
 /* -- the results of one run -- */
 
+let resultsAsked = 0;
+
 async function showResults(to) {
     const run = shown;
+    const asked = ++resultsAsked;
     const query = new URLSearchParams({ page: to, limit: RESULTS });
 
     if ($("run-result").value) {
@@ -744,7 +760,7 @@ async function showResults(to) {
     const got = await attempt("The results",
         () => call(`/api/v1/validations/${run.id}?${query}`));
 
-    if (!got || shown !== run) {
+    if (!got || asked !== resultsAsked) {
         return;
     }
 
@@ -755,9 +771,9 @@ async function showResults(to) {
     text($("run-line"), `${answer.status.replace("_", " ")}, `
          + `${number(total)} ${total === 1 ? "result" : "results"}`);
     text($("results-page"), last > 1 ? `Page ${to} of ${last}` : "");
-    $("results-previous").disabled = to <= 1;
+    disable($("results-previous"), to <= 1, $("run").querySelector(".scroll"));
     $("results-previous").onclick = () => showResults(to - 1);
-    $("results-next").disabled = to >= last;
+    disable($("results-next"), to >= last, $("run").querySelector(".scroll"));
     $("results-next").onclick = () => showResults(to + 1);
     $("results").replaceChildren(...answer.results.map(resultRow));
 
@@ -832,7 +848,8 @@ function turn(to) {
 
 function begun() {
     for (const [name, value] of new URLSearchParams(location.search)) {
-        const field = form.elements[name] ?? past.elements[name];
+        const field = form.elements.namedItem(name)
+                      ?? past.elements.namedItem(name);
 
         if (field) {
             field.value = value;

@@ -42,6 +42,10 @@ is $gw->api(POST => '/api/v1/models', {
     id => 'hostile/x', name => '<script>document.title="owned"</script>',
     type => 'chat', family => '"><b>bold',
 })->{status}, 201, 'and a model';
+ok wait_until(sub {
+    my $r = $gw->api(GET => '/api/v1/models?search=hostile/x');
+    grep { $_->{id} eq 'hostile/x' } @{ $r->{json}{models} // [] };
+}), 'which can be found';
 
 my $page = Browser->new($gw->dir);
 

@@ -159,7 +159,9 @@ JS
             $seen{model}++ if $s->{now} =~ m{acme/m\d+};
             $seen{of}++ if $s->{now} =~ /^\d+ of 12/;
             push @at, $s->{at} if $s->{running};
-            return $s->{now} =~ /^(?:completed|failed|cancelled)/;
+
+            # before it began the card tells of the run before
+            return @at && $s->{now} =~ /^(?:completed|failed|cancelled)/;
         }, 60);
 
         like $card->('acme', '.now'), qr/^completed .*, took \d+ s$/,
@@ -339,6 +341,80 @@ subtest 'keys' => sub {
 };
 
 
+subtest 'many at once, slow answers, odd addresses' => sub {
+    $open->('?length=1&item=2&show=keyed');
+    ok wait_until(sub { $text->('#status') eq '2 providers' }),
+       'an address with names of no field';
+
+    # with the keys alone
+    spew("$dir/acme.delay", 1);
+    $page->run('[...document.querySelectorAll("li[data-id=acme] button")]'
+        . '.find((b) => b.textContent === "Validate").focus()');
+    $page->press(Browser::ENTER);
+    ok wait_until(sub { $card->('acme', '.now') =~ m{acme/m} }), 'it runs';
+    is $page->run('return document.activeElement.closest("li")?.dataset.id'),
+       'acme', 'who has pressed the button stays there';
+    spew("$dir/acme.delay", 0);
+    ok $over->('acme', 'completed'), 'until its end';
+
+    is_deeply $page->run(<<'JS'), [ 1, 'given', 'given' ], 'one dialog for two';
+const g = await import("/gateway.js");
+const both = [g.askToken("one"), g.askToken("two")];
+const dialog = document.getElementById("token-dialog");
+dialog.querySelector("input").value = g.token();
+const n = document.querySelectorAll("dialog[open]").length;
+dialog.querySelector("button.main").click();
+return [n, ...(await Promise.all(both)).map((b) => b ? "given" : "not")];
+JS
+
+    is $page->run(<<'JS'), 1, 'a slow answer is not asked for again';
+const real = window.fetch;
+let n = 0;
+window.fetch = (url, init) => String(url).includes("status=in_progress")
+    ? (n++, new Promise((ok) => setTimeout(() => ok(real(url, init)), 5000)))
+    : real(url, init);
+for (let i = 0; i < 10; i++) {
+    document.dispatchEvent(new Event("visibilitychange"));
+    await new Promise((ok) => setTimeout(ok, 200));
+}
+window.fetch = real;
+return n;
+JS
+
+    is $page->run(<<'JS'), 0, 'a late answer is not taken for the newest';
+const real = window.fetch;
+const form = document.getElementById("history-filters");
+window.fetch = (url, init) => String(url).includes("status=completed")
+    ? new Promise((ok) => setTimeout(() => ok(real(url, init)), 1500))
+    : real(url, init);
+for (const status of ["completed", "pending"]) {
+    form.status.value = status;
+    form.dispatchEvent(new Event("change"));
+}
+await new Promise((ok) => setTimeout(ok, 3000));
+window.fetch = real;
+return document.querySelectorAll("#runs tr").length;
+JS
+};
+
+
+subtest 'a run that is removed' => sub {
+    spew("$dir/$_.delay", 20) for keys %up;
+    $press->($_, 'Validate') for sort keys %up;
+    ok wait_until(sub { $card->($_, '.now') =~ m{$_/} }), "$_ runs"
+        for sort keys %up;
+    $gw->sql('delete from model.ai_model_validation_progress'
+             . " where provider_id = 'acme'");
+    $gw->sql('delete from model.jobs'
+             . " where key like '%acme%' and state = 'in_progress'");
+    ok wait_until(sub { $card->('acme', '.now') =~ /its row is gone/ }, 60),
+       'its card says so' or diag $card->('acme', '.now');
+    $press->('zeta', 'Cancel');
+    spew("$dir/$_.delay", 0) for keys %up;
+    ok $over->('zeta', 'cancelled'), 'and the others go on';
+};
+
+
 subtest 'phone, dark and light, little motion' => sub {
     for my $width (360, 1280) {
         $page->size($width, 780);
@@ -363,7 +439,7 @@ subtest 'phone, dark and light, little motion' => sub {
     ok !$page->run($moves), 'but not for those who asked for little motion';
 };
 
-is_deeply [ grep { !/401|403|409|WebSocket connection/ } $page->complaints ],
+is_deeply [ grep { !/401|403|404|409|WebSocket connection/ } $page->complaints ],
           [], 'the page complained of nothing';
 
 undef $page;

@@ -22,7 +22,7 @@ BEGIN {
 }
 
 use Gateway;
-use Host qw(spew top wait_until);
+use Host qw(free_port spew top wait_until);
 use Upstream;
 
 my $html = top() . '/html';
@@ -32,8 +32,16 @@ my $up = Upstream->new(sub {
     return { json => { method => $req->{method}, body => $req->{body} } };
 });
 
+my $plain = free_port();
+
 my $gw = Gateway->new(
     http => "    include /etc/nginx/mime.types;\n",
+    servers => <<END,
+    server {
+        listen 127.0.0.1:$plain;
+        location / { root $html; }
+    }
+END
     more => <<END);
         location / { root $html; }
         location /ws/ { model_api; }
@@ -41,6 +49,12 @@ my $gw = Gateway->new(
         location /ai/ {
             model_require_ready on;
             proxy_pass @{[ $up->url ]};
+        }
+
+        location = /ai/stuck {
+            default_type application/json;
+            add_header Retry-After 10 always;
+            return 425 '{"type": "initialization"}';
         }
 
         location /site/ { root @{[ '%DIR%' ]}; }
@@ -150,6 +164,9 @@ for my $way ([ 'WebSocket' ], [ 'events', 'sockets' ],
         $page->press(Browser::ESCAPE);
         ok wait_until(sub { !$open->() }), 'Escape puts it aside';
         like $said->('.badge'), qr/^AI models: \d+ %$/, 'a sign stays';
+        like $overlay->('return [...root.children].find((e) =>'
+            . 'e.role === "status")?.textContent') // '', qr/^connecting, \d+ perc/,
+            'and a voice';
         $page->type('[name=message]', ' there');
         is $page->run('return document.querySelector("[name=message]").value'),
            'Hello there', 'the site can be used';
@@ -238,6 +255,37 @@ subtest 'as the site wants it' => sub {
 };
 
 
+subtest 'what is ready, and what is nobody\'s' => sub {
+    $gw->wait_ready;
+
+    # a place holder that somebody opens as such
+    $page->visit($gw->url('/site/wait.html'));
+    ok wait_until(sub { $page->run('return modelLoading.ready()'
+        . '.then(() => window.mark = 1)') }), 'ready';
+    $page->run('return new Promise((ok) => setTimeout(ok, 1500))');
+    is $page->run('return window.mark'), 1, 'it is not loaded again';
+
+    # one location still has reasons to wait
+    $send->('stuck');
+    ok wait_until(sub { 2 <= $page->run('return performance'
+        . '.getEntriesByName(location.origin + "/ai/stuck").length') }),
+       'what is blocked by a gateway that is ready is sent again';
+    $page->run('window.cut = performance.now(); window.cuts.stuck.abort()');
+    ok wait_until(sub { $answer->('stuck') }), 'and can be given up';
+    cmp_ok $page->run('return performance.now() - window.cut'), '<', 6000,
+           'before its next time';
+
+    # a site without a gateway
+    $page->visit("http://127.0.0.1:$plain/loading-demo.html");
+    ok $page->run('return modelLoading.ready().then(() => true)'),
+       'nobody to wait for';
+    $page->run('return new Promise((ok) => setTimeout(ok, 500))');
+    ok !$open->(), 'no overlay';
+    is $page->run('return fetch("/ai/x").then((r) => r.status)'), 404,
+       'its requests are its own';
+};
+
+
 subtest 'phone, dark and light, little motion' => sub {
     start_loading();
 
@@ -280,7 +328,7 @@ subtest 'phone, dark and light, little motion' => sub {
 };
 
 # what was refused or broken off is in a browser's log as well
-is_deeply [ grep { !/\b425\b|ERR_|WebSocket connection/ } $page->complaints ],
+is_deeply [ grep { !/\b425\b|\b404\b|ERR_|WebSocket connection/ } $page->complaints ],
           [], 'the page complained of nothing';
 
 undef $page;
