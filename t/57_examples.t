@@ -1,12 +1,13 @@
 #!/usr/bin/perl
 
-# The examples in conf/examples, as somebody would use them.  What would break:
+# The examples in conf and conf/examples, as somebody would use them.  What would break:
 # a configuration that nginx refuses, a script whose calls the control plane
 # refuses, a group that does not do what its example says.
 
 use v5.28;
 use warnings;
 
+use File::Temp qw(tempdir);
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Test::More;
@@ -210,6 +211,55 @@ subtest 'shadow-only' => sub {
     ok wait_until(sub { @{[ $two->requests ]} >= 20 }, 20),
        'the other is asked as well';
     $gw->quit;
+};
+
+# as its first lines say, in the example of a whole configuration
+
+subtest 'model_jobs.conf' => sub {
+    my $file = top() . '/conf/model_jobs.conf';
+    my ($pool) = slurp($file) =~ /^#\s+(thread_pool .*;)$/m;
+    my $example = slurp(top() . '/conf/nginx.conf.example');
+
+    like $example, qr/^\Q$pool\E$/m, 'nginx.conf.example has its threads';
+    like $example, qr/^\s+include model_jobs\.conf;/m, 'and includes it';
+
+    my $gw = Gateway->new(workers => 2, http => "    include $file;\n");
+
+    my ($ok, $said) = $gw->test_conf;
+    ok $ok, 'nginx -t' or diag $said;
+    unlike $said, qr/\[warn\]/, 'without a warning';
+
+    $gw->start->wait_ready;
+    is $gw->api(POST => '/api/v1/providers', { id => 'own', protocol => 'openai',
+        base_url => $one->url . '/v1' })->{status}, 201, 'a provider';
+    is $gw->api(POST => '/api/v1/models', { id => 'own/m', type => 'chat' })
+           ->{status}, 201, 'with a model';
+
+    my $last;
+    ok wait_until(sub {
+        $last = $gw->api(GET => '/api/v1/providers/own/validation-status');
+        return ($last->{json}{status} // '') eq 'completed';
+    }, 60), 'is validated by itself' or diag $last->{body};
+    is $gw->api(GET => '/api/v1/jobs?kind=validate')->{json}{pagination}{total},
+       1, 'once';
+    $gw->quit;
+};
+
+subtest 'what is installed' => sub {
+    my $from = top();
+
+    plan skip_all => 'nothing is built below build/'
+        if !-f "$from/build/ngx_http_model_module.so";
+
+    my $dest = tempdir(CLEANUP => 1);
+    is system("$from/tools/install", $dest, '/usr'), 0, 'tools/install';
+
+    my $below = "$dest/usr/share/doc/nginx-model/examples";
+    my %there = map { s{.*/}{}r => 1 } <$dest/etc/nginx/*>, <$below/*>;
+    my @files = map { s{.*/}{}r } <$from/conf/examples/*>,
+                <$from/conf/*.conf>, <$from/conf/*.yaml>;
+
+    is_deeply [ grep { !$there{$_} } @files ], [], 'with every example';
 };
 
 $_->stop for $one, $two;
