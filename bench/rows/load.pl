@@ -16,6 +16,7 @@ row('stream', \&stream);
 row('memory', \&memory);
 row('records', \&records_at_full_speed);
 row('steady', \&steady);
+row('breaker', \&breaker);
 
 
 # Kilobytes of a worker's own memory (anonymous pages): now and at most.
@@ -224,6 +225,136 @@ sub metrics {
 
     return HTTP::Tiny->new->get("http://127.0.0.1:$c->{port}/metrics")
         ->{content};
+}
+
+
+# -- a server that goes bad and comes back, under load --
+
+# One of the two mocks, on a port that is its own: while the file "bad.PORT" is
+# there it answers 503, while "mute.PORT" is there it breaks off.
+
+sub failing_mock {
+    my ($port) = @_;
+
+    return nginx("failing$port", 1, <<"END");
+events { worker_connections 1024; }
+http {
+    access_log off;
+    keepalive_requests 1000000;
+    client_body_buffer_size 256k;
+    server {
+        listen 127.0.0.1:$port;
+        location / {
+            if (-f $dir/bad.$port) { return 503; }
+            if (-f $dir/mute.$port) { return 444; }
+            default_type application/json;
+            return 200 '{"id":"x","choices":[{"index":0,"message":
+{"role":"assistant","content":"a"},"finish_reason":"stop"}],
+"usage":{"prompt_tokens":11,"completion_tokens":7,"total_tokens":18}}';
+        }
+    }
+}
+END
+}
+
+
+sub stock_next_upstream {
+    my (@mock) = @_;
+    my $port = free_port();
+    my $out = 'max_fails=5 fail_timeout=1s';
+
+    my $pid = nginx("next$port", 0, <<"END");
+events { worker_connections 1024; }
+http {
+    access_log off;
+    keepalive_requests 1000000;
+    client_body_buffer_size 256k;
+    split_clients "\$http_x_session_id" \$target {
+        10% challenger;
+        *   champion;
+    }
+    upstream champion {
+        server 127.0.0.1:$mock[0] $out;
+        server 127.0.0.1:$mock[1] backup;
+        keepalive 64;
+    }
+    upstream challenger {
+        server 127.0.0.1:$mock[1] $out;
+        server 127.0.0.1:$mock[0] backup;
+        keepalive 64;
+    }
+    server {
+        listen 127.0.0.1:$port;
+        location /v1/ {
+            proxy_pass http://\$target;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_buffering off;
+            proxy_next_upstream error timeout http_500 http_502 http_503
+                                http_504 non_idempotent;
+        }
+    }
+}
+END
+    return { name => 'stock next_upstream', pids => [$pid], port => $port };
+}
+
+
+# The mock that most requests go to answers 503, breaks off, is away; in between
+# it is well.
+
+sub breaker {
+    my @mock = (free_port(), free_port());
+    my ($champion) = map { failing_mock($_) } @mock;
+    my $pause = 2;
+    my @both = (stock_next_upstream(@mock),
+                gateway_proxy(@mock, 'model_fallback on pause=1s;'));
+
+    my %turn = (
+        map({ my $file = "$dir/$_.$mock[0]";
+              ($_ => [ sub { spit($file, '') }, sub { unlink $file } ]) }
+            qw(bad mute)),
+        away => [ sub { kill 'TERM', $champion; stop($champion) },
+                  sub { $champion = failing_mock($mock[0]) } ],
+    );
+    my @turns = (qw(bad mute away)) x 2;
+
+    for my $c (@both) {
+        my $pid = open(my $out, '-|') // die "bench: fork: $!\n";
+
+        if ($pid == 0) {
+            my @r = load($c, 2 * $pause * @turns + $pause, 1024, 32, 256);
+            print "@r\n";
+            close STDOUT;
+            POSIX::_exit(0);
+        }
+
+        for my $what (@turns) {
+            sleep $pause;
+            $turn{$what}[0]->();
+            sleep $pause;
+            $turn{$what}[1]->();
+        }
+
+        @$c{qw(requests seconds errors)} = split ' ', <$out>;
+        close $out;
+        waitpid $pid, 0;
+    }
+
+    my ($stock, $gateway) = @both;
+    my $metrics = metrics($gateway);
+    my %other = $metrics
+        =~ /^nginx_model_fallbacks_total\{cause="(\w+)"\} (\d+)/mg;
+
+    printf "%d s of load while a server answers 503, breaks off and is away,"
+        . " twice each, for %d s\n", $gateway->{seconds}, $pause;
+    printf "  %-20s %9d requests, %5d failed\n", @$_{qw(name requests errors)}
+        for @both;
+    printf "  of the gateway's %d were answered by the other one after a"
+        . " failure, %d since the breaker was open\n", @other{qw(failure breaker)};
+    printf "  failed beyond stock %d, bar 0: %s\n",
+        max(0, $gateway->{errors} - $stock->{errors}),
+        $gateway->{errors} > $stock->{errors} ? 'MISSED' : 'met';
 }
 
 

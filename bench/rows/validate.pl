@@ -5,6 +5,7 @@ use strict;
 use warnings;
 
 use Bench;
+use Contenders;
 use HTTP::Tiny;
 use IO::Socket::INET;
 use Time::HiRes qw(time sleep);
@@ -13,24 +14,31 @@ row('validate', \&validate);
 row('validate-256', sub { timed(256, 1.10) });
 row('validate-10000', \&ten_thousand);
 row('validate-beside', \&beside);
+row('validate-post', \&posts);
 
 
-# A model server on core 1, and a provider that points to it.
+# A model server on core 1, and providers that point to it.  Its list comes at
+# once: the bars are about models.
 
 sub provider {
-    my ($base, $token, $id, $delay, $models) = @_;
-    my $mock = free_port();
+    my ($base, $token, $ids, $delay, $models) = @_;
+    my $port = free_port();
+    my $server = "$dir/models";
 
-    start_pinned(1, "$top/tools/demo-model-server", '--port', $mock,
-                 '--name', $id, '--delay', $delay, '--models',
-                 join ',', map { "model-$_" } 1 .. $models);
+    -x $server or system("cc -O2 -o $server $top/bench/models.c") == 0
+        or die "bench: models.c does not compile\n";
+    start_pinned(1, $server, $port, $models, $delay, 0);
     wait_for('server', 10, sub {
-        HTTP::Tiny->new->get("http://127.0.0.1:$mock/health")->{success}
+        IO::Socket::INET->new(PeerAddr => "127.0.0.1:$port")
     });
-    api($base, $token, POST => '/api/v1/providers', {
-        id => $id, name => $id, protocol => 'openai',
-        base_url => "http://127.0.0.1:$mock/v1",
-    });
+
+    for (ref $ids ? @$ids : $ids) {
+        api($base, $token, POST => '/api/v1/providers', {
+            id => $_, name => $_, protocol => 'openai',
+            base_url => "http://127.0.0.1:$port/v1",
+        });
+    }
+
     return;
 }
 
@@ -150,72 +158,235 @@ sub private_kb {
 }
 
 
-sub ten_thousand {
-    my ($base, $token, $pid) = started('', 2);
+# One run, and at most how many MB more the worker took meanwhile.
 
-    provider($base, $token, 'many', 20, 10_000);
-    sleep 3;
-
+sub weighed {
+    my ($base, $token, $pid, $times) = @_;
     my $before = private_kb($pid);
-    my ($most, @times) = ($before);
+    my $most = $before;
     my $status = run($base, $token, 'many', sub {
         my ($state, $seconds) = @_;
         my $now = private_kb($pid);
         $most = $now if $now > $most;
-        push @times, $seconds;
+        push @$times, $seconds;
         sleep 0.02;
     });
-    @times = sort { $a <=> $b } @times;
-    my $mb = ($most - $before) / 1024;
-    my $p99 = 1000 * quantile(0.99, @times);
 
-    printf "validation of 10000 models in one run: %s, %d available, %.1f s\n",
-        $status->{status}, $status->{available}, took($status);
-    printf "  memory of the worker: %.1f MB more at most, bar 20 MB: %s\n",
-        $mb, verdict($mb < 20);
+    return ($status, ($most - $before) / 1024);
+}
+
+
+# The first run adds ten thousand models to the catalog, which the node builds
+# anew meanwhile, again and again; the second one finds all as it was, so that
+# what the worker takes is the job's.
+
+sub ten_thousand {
+    my ($base, $token, $pid) = started('', 2);
+    my @times;
+
+    provider($base, $token, 'many', 20, 10_000);
+    sleep 3;
+
+    for my $what ('with the catalog built anew', 'of the job') {
+        my ($status, $mb) = weighed($base, $token, $pid, \@times);
+
+        printf "validation of 10000 models in one run: %s, %d available,"
+            . " %.1f s\n  memory %s: %.1f MB more at most%s\n",
+            $status->{status}, $status->{available}, took($status), $what,
+            $mb, $what eq 'of the job'
+                 ? ', bar 20 MB: ' . verdict($mb < 20) : '';
+
+        wait_for('the scores', 120, sub {
+            !api($base, $token, GET => '/api/v1/jobs?kind=score')
+                ->{jobs}[0]{completed_at} ? 0 : 1
+        });
+        sleep 5;
+    }
+
+    @times = sort { $a <=> $b } @times;
+    my $p99 = 1000 * quantile(0.99, @times);
     printf "  status p99 %.1f ms of %d, bar 5 ms: %s\n", $p99, scalar @times,
         verdict($p99 < 5);
 }
 
 
-# Ten validations at once: what a POST and other requests take meanwhile.
+# A gateway with a group of two mocks and ten providers that take 300 ms for
+# each of a thousand models, on core 0 with all its threads; runs of them go
+# on for 37 s unless they are cancelled.
 
-sub beside {
-    my ($base, $token, $pid, $port) = started(
-        'model_validate_concurrency 8; model_jobs concurrency=12;', 12);
+sub beside_gateway {
+    my @mock = mock();
+    my $port = free_port();
+    my $conninfo = database();
+    my $token = token($conninfo);
+    my $base = "http://127.0.0.1:$port";
+    my $conf = gateway_conf($conninfo, <<"END", connections => 2048);
+    model_validate_concurrency 8;
+    model_jobs concurrency=12;
+    upstream model_backend { model_backend keepalive=128; }
+    server {
+        listen 127.0.0.1:$port;
+        location /v1/ {
+            model_split on;
+            include $top/conf/model_proxy.conf;
+        }
+        location /api/ { model_api; }
+        location = /health { model_api; }
+    }
+END
 
-    provider($base, $token, "ten-$_", 300, 300) for 1 .. 10;
-    provider($base, $token, 'eleventh', 5, 1);
-    sleep 2;
+    $conf =~ s/(model_jobs threads=)\d+/${1}12/;
+    nginx("beside$port", 0, $conf);
+    ready($base, $token);
+    split_group($base, $token, 'bench', @mock);
 
-    my @idle = probe($port, sub { time > $_[0] + 5 });
+    provider($base, $token, "ten-$_", 300, 1000) for 1 .. 10;
+    return ($base, $token, $port);
+}
+
+
+# All ten are past their list, and so many still run.
+
+sub ten_begin {
+    my ($base, $token) = @_;
+
     api($base, $token, POST => "/api/v1/providers/ten-$_/validate-models")
         for 1 .. 10;
-    sleep 1;
-    my @busy = probe($port, sub { time > $_[0] + 5 });
 
-    my @posts;
+    wait_for('ten validations', 60, sub {
+        10 == grep { $_->{validated} > 0 } @{ ten_running($base, $token) }
+    });
+    return;
+}
 
-    for my $i (1 .. 100) {
+
+sub ten_running {
+    my ($base, $token) = @_;
+
+    return [ grep { $_->{provider_id} =~ /^ten-/ } @{ api($base, $token,
+        GET => '/api/v1/validations?status=in_progress&limit=100')
+        ->{validations} } ];
+}
+
+
+# Behind them comes what their end brings: verdicts, a new catalog.
+
+sub ten_cancel {
+    my ($base, $token) = @_;
+    my $still = @{ ten_running($base, $token) };
+
+    for my $run (@{ ten_running($base, $token) }) {
+        eval { api($base, $token,
+                   POST => "/api/v1/validations/$run->{id}/cancel") };
+    }
+
+    wait_for('the end of ten validations', 30,
+             sub { !@{ ten_running($base, $token) } });
+    sleep 4;
+    return $still;
+}
+
+
+# Inference through the split, a thousand a second, in windows with and without
+# ten validations, in turn.
+
+sub beside {
+    my ($base, $token, $port) = beside_gateway();
+    my ($windows, $length, $rate) = ($rounds + 2, 5, 1000);
+    my $pace = "$dir/pace";
+    my (%p, @ratios, $still);
+
+    system("cc -O2 -o $pace $top/bench/pace.c") == 0
+        or die "bench: pace does not compile\n";
+
+    # what measures must not wait for those that it shares its core with
+
+    my @before = system('chrt -f 1 true 2>/dev/null') == 0 ? qw(chrt -f 1)
+                                                           : ();
+    my $measure = sub {
+        my @cmd = ('taskset', '-c', 1, @before, $pace, $port, 16, $rate,
+                   $length, $token);
+        my $out = `@cmd`;
+        my ($n, @us) = $out =~ /^RESULT (\d+) (\d+) (\d+) (\d+) (\d+) 0$/
+            or die "bench: pace said: $out\n";
+        return \@us;
+    };
+
+    # the first run of each finds models that nobody knew
+
+    ten_begin($base, $token);
+    ten_cancel($base, $token);
+    $measure->();
+
+    for my $window (1 .. $windows) {
+        my $quiet = $measure->();
+
+        ten_begin($base, $token);
+        sleep 1;
+        my $loud = $measure->();
+        my $left = ten_cancel($base, $token);
+
+        $still = $left if !defined $still || $left < $still;
+        push @ratios, $loud->[1] / $quiet->[1];
+        for my $i (0 .. 3) {
+            push @{ $p{without}[$i] }, $quiet->[$i];
+            push @{ $p{with}[$i] }, $loud->[$i];
+        }
+    }
+
+    my $ratio = median(@ratios);
+    my @sorted = sort { $a <=> $b } @ratios;
+
+    printf "proxied inference, %d a second, %d windows of %d s each; us,"
+        . " medians\n", $rate, $windows, $length;
+    printf "  %-26s %8s %8s %8s %8s\n", '', qw(p50 p99 p99.9 longest);
+
+    for my $what (qw(without with)) {
+        printf "  %-26s %8d %8d %8d %8d\n", "$what ten validations",
+            map { median(@$_) } @{ $p{$what} };
+    }
+
+    printf "  at least %d ran until the end of a window\n", $still;
+    printf "  p99 with to without, median of %d windows %.3f (%.2f to %.2f),"
+        . " bar 1.05: %s\n", $windows, $ratio, @sorted[0, -1],
+        verdict($ratio <= 1.05);
+}
+
+
+# POSTs while ten runs go on, twenty a second, each for another provider.
+
+sub posts {
+    my ($base, $token) = beside_gateway();
+    my @ids = map { "other-$_" } 1 .. 300;
+    my $http = HTTP::Tiny->new;
+    my @times;
+
+    provider($base, $token, \@ids, 5, 1);
+    ten_begin($base, $token);
+    ten_cancel($base, $token);
+    ten_begin($base, $token);
+
+    for my $id (@ids) {
         my $begun = time;
-        my $r = HTTP::Tiny->new->request(POST =>
-            "$base/api/v1/providers/eleventh/validate-models",
+        my $r = $http->request(POST =>
+            "$base/api/v1/providers/$id/validate-models",
             { headers => { Authorization => "Bearer $token" } });
-        push @posts, time - $begun if $r->{status} == 202;
+
+        push @times, time - $begun;
+        die "bench: POST: $r->{status} $r->{content}\n"
+            unless $r->{status} == 202;
         sleep 0.05;
     }
 
-    my $running = api($base, $token, GET =>
-        '/api/v1/validations?status=in_progress')->{pagination}{total};
-    @posts = sort { $a <=> $b } @posts;
-    my $p99 = 1000 * quantile(0.99, @posts);
-    my ($quiet, $loud) = map { 1000 * $_ } quantile(0.99, @idle),
-                                           quantile(0.99, @busy);
+    my $running = @{ ten_running($base, $token) };
+    my @sorted = map { 1000 * $_ } sort { $a <=> $b } @times;
+    my $p99 = quantile(0.99, @sorted);
 
-    printf "beside ten validations (%d still run at the end):\n", $running;
-    printf "  POST validate-models: p99 %.1f ms of %d, bar 10 ms: %s\n", $p99,
-        scalar @posts, verdict($p99 < 10);
-    printf "  another request: p99 %.2f ms, without %.2f ms\n", $loud, $quiet;
+    printf "%d x POST validate-models, 20 a second, while ten validations run"
+        . " (%d at the end)\n", scalar @ids, $running;
+    printf "  p50 %.1f ms, p99 %.1f ms, longest %.1f ms; bar 10 ms at p99:"
+        . " %s\n", quantile(0.5, @sorted), $p99, $sorted[-1],
+        verdict($p99 < 10);
 }
 
 
