@@ -144,6 +144,8 @@ $(eval $(call UNIT,cov,build/cov/unit))
 
 UNIT_gcc := $(patsubst t/unit/%.c,build/unit/gcc/%,$(UNIT_SRCS))
 UNIT_clang := $(patsubst t/unit/%.c,build/unit/clang/%,$(UNIT_SRCS))
+STORE_clang := $(patsubst t/db/%.c,build/unit/clang/%,\
+	$(wildcard t/db/test_store_*.c))
 UNIT_cov := $(patsubst t/unit/%.c,build/cov/unit/%,$(UNIT_SRCS))
 FUZZ_BINS := $(patsubst t/fuzz/%.c,build/fuzz/%,$(FUZZ_SRCS))
 
@@ -153,7 +155,7 @@ unit: unit-gcc unit-clang
 unit-gcc: $(UNIT_gcc)
 	@tools/prove -j $(J) -n unit-gcc --exec $(UNIT_gcc)
 
-unit-clang: $(UNIT_clang)
+unit-clang: $(UNIT_clang) $(STORE_clang)
 	@UBSAN_OPTIONS=print_stacktrace=1 \
 	    tools/prove -j $(J) -n unit-clang --exec $(UNIT_clang)
 

@@ -14,6 +14,8 @@ use Test::More;
 use JSON::PP;
 use Services;
 
+plan skip_all => 'no nginx is asked here' if $ENV{TEST_NGINX_SAN};
+
 my $models = 100_000;
 my $name = "indexes_$$";
 my $conninfo = Services::create_database($name);

@@ -112,6 +112,7 @@ sub server {
         return { json => { data => [ { embedding => [ 0.5 ] } ] } }
             if $req->{uri} =~ m{/embeddings$};
 
+        wait_until(sub { !-e "$dir/hold" }, 120);
         my $name = model_of($req);
         my $act = $acts{$name} // { json => \%good,
                                     delay => slurp("$dir/delay") || 0 };
@@ -337,9 +338,13 @@ subtest 'sixty-four at once, through one thread' => sub {
     my $up = server(models => [ map { "m$_" } 1 .. 200 ]);
     provider('many', $up);
 
-    # sixty-four processes of a busy machine are slower than they mean to be
+    # nobody is answered before all have been asked who are to be
     $gw->reload(http => 'model_validate_timeout 60s;', wait_old => 1);
-    Host::spew("$dir/delay", '1.8');
+    Host::spew("$dir/delay", '0.8');
+    Host::spew("$dir/hold", '');
+    my $asked = sub {
+        return scalar grep { $_->{method} eq 'POST' } $up->requests;
+    };
 
     my ($worker) = $gw->workers;
     my $threads = sub { scalar(() = glob "/proc/$worker/task/*") };
@@ -347,6 +352,11 @@ subtest 'sixty-four at once, through one thread' => sub {
 
     my $id = begin('many');
     my (@seen, @threads);
+
+    ok wait_until(sub { $asked->() >= 64 }), 'sixty-four are asked';
+    sleep 0.5;
+    is $asked->(), 64, 'and no more at once';
+    unlink "$dir/hold";
 
     wait_until(sub {
         my $s = api(GET => '/api/v1/providers/many/validation-status')
@@ -360,9 +370,6 @@ subtest 'sixty-four at once, through one thread' => sub {
     my $s = finish($id, 'completed');
     is $s->{available}, 200, 'all answer';
 
-    my $most = at_once($up, 1.7);
-    cmp_ok $most, '>=', 60, 'at least 60 at once';
-    cmp_ok $most, '<=', 64, 'and at most 64';
     # a build of the catalog has two of its own for a moment
     cmp_ok max(@threads), '<=', $before + 3, 'through the thread of the job';
 
@@ -516,6 +523,8 @@ subtest 'one at a time, and cancelled' => sub {
     cmp_ok $s->{validated}, '<', 400, 'not all were asked';
     ok $s->{completed_at}, 'with the time';
 
+    # what was cut off may still be written down
+    sleep 0.5;
     my $asked = $up->requests;
     sleep 1;
     is scalar(my @now = $up->requests), $asked, 'nobody is asked any more';
@@ -736,7 +745,7 @@ subtest 'the row tells what goes on' => sub {
     diag "the row was written $row->[0] times, $row->[1] s apart at most,"
          . " $row->[2] s as a rule";
     cmp_ok $row->[0], '>=', 10, 'written also while nothing is found out';
-    cmp_ok $row->[2], '<', 0.4, 'some times a second';
+    cmp_ok $row->[2], '<', 0.9, 'more than once in the second of an answer';
 
     my @left = map { $_->[0] } $gw->sql("select distinct left_s
         from public.told where phase = 'testing' and validated = 2
@@ -829,7 +838,9 @@ END
 
     $take->('ea', 1);
     $now = $without->('ea');
-    is_deeply $kinds->($now), { 'ec/m' => 200 }, 'one is left';
+    ok !(grep { $_ eq 'eb/m' } @$now), 'the other has not come back';
+    ok wait_until(sub { !grep { $_ ne 'ec/m' } @{ $now = $spread->() } }),
+       'one is left' or diag explain $kinds->($now);
     $take->('ec', 1);
     ok wait_until(sub { (grep { $_ ne 'ec/m' } @{ $spread->() }) > 0 }),
        'when none is left nobody is out';

@@ -96,8 +96,10 @@ sub uuid7 {
 
 
 # Rows that no request has made.  $ago: seconds; columns as they are, text.
+# Where many are made they gather in $batch, for one psql.
 
 my $serial = 0;
+my $batch;
 
 sub row {
     my ($name, $ago, %columns) = @_;
@@ -112,10 +114,11 @@ sub row {
                %columns);
     my @names = sort grep { defined $all{$_} } keys %all;
 
-    $gw->sql("insert into model.$group{$name}{inference_table}
-              (" . join(', ', @names) . ') values ('
-              . join(', ', map { ":'$_'" } @names) . ')',
-             map { $_ => $all{$_} } @names);
+    my $sql = "insert into model.$group{$name}{inference_table}
+               (" . join(', ', @names) . ') values ('
+              . join(', ', map { "'" . $all{$_} =~ s/'/''/gr . "'" } @names)
+              . ");\n";
+    defined $batch ? $batch .= $sql : $gw->sql($sql);
     return $all{inference_id};
 }
 
@@ -569,6 +572,7 @@ subtest 'performance' => sub {
 
     my %new = (model_assigned => 'demo/new', model_served => 'demo/new',
                role => 'challenger');
+    $batch = '';
     my @old = map { row($name, 600 - $_, latency_us => $_ * 1000,
         ttft_us => $_ * 100, input_tokens => 10, output_tokens => 1,
         usage_source => 'provider', cost_nano_usd => 100) } 1 .. 100;
@@ -594,6 +598,8 @@ subtest 'performance' => sub {
     row($name, 44, %new, dry_run => 't');
     row($name, 43, %new, kind => 'shadow', shadow_of => $old[0]) for 1 .. 5;
     row($name, 86400 * 2) for 1 .. 11;
+    $gw->sql($batch);
+    undef $batch;
 
     for (0 .. 9) {
         $gw->api(POST => "/api/v1/inferences/$old[$_]/feedback",
@@ -729,7 +735,9 @@ subtest 'bounds' => sub {
     my @wires = map { $gw->wire } 1 .. 2;
     $_->request(GET => $uri, { Authorization => "Bearer $token{viewer}" })
         for @wires;
-    sleep 1;
+    ok wait_until(sub { $gw->sql_value("select count(*) from pg_stat_activity
+        where datname = '$gw->{dbname}' and state = 'active'
+        and application_name <> 'psql'") == 2 }), 'two are being answered';
 
     my $r = get('model-groups/empty/performance', $token{viewer});
     refused($r, 503, undef, qr/being answered/, 'two at a time');

@@ -273,7 +273,7 @@ subtest 'client leaves in the middle of a stream' => sub {
         { Authorization => 'Bearer ' . $gw->token('inference') },
         { model => 'assistant', stream => JSON::PP::true,
           messages => [ { role => 'user', content => 'hi' } ] });
-    sleep 0.5;
+    wait_until(sub { $wire->fill(time + 0.1); $wire->pending =~ /data: / });
     $wire->close;
 
     my $table = $gw->sql_value('select inference_table from model.model_groups');

@@ -155,6 +155,18 @@ sub load {
 }
 
 
+# waits until so many more requests have found their model
+
+sub more {
+    my ($gw, $n) = @_;
+
+    my $count = sub { $gw->metric('nginx_model_split_requests_total') // 0 };
+    my $begin = $count->();
+
+    return wait_until(sub { $count->() >= $begin + $n });
+}
+
+
 # ids that are not in the table exactly once, after a while
 
 sub missing {
@@ -234,7 +246,7 @@ subtest 'reload under load' => sub {
     my $stop = load($gw, 4);
 
     for (1 .. 5) {
-        sleep 0.3;
+        more($gw, 30);
         $gw->reload(wait_old => 1);
     }
 
@@ -269,7 +281,7 @@ subtest 'kill -9 of workers under load' => sub {
     my @falls;
 
     for my $n (1 .. 6) {
-        sleep 0.4;
+        more($gw, 30);
         $gw->kill_worker(($gw->workers)[$n % 2]);
 
         my $now = $gw->metric('nginx_model_split_requests_total');
@@ -277,7 +289,7 @@ subtest 'kill -9 of workers under load' => sub {
         $seen = $now;
     }
 
-    sleep 0.4;
+    more($gw, 30);
     my ($ids, $bad) = $stop->();
 
     cmp_ok scalar(@$ids), '>', 100, @$ids . ' requests over six kills';

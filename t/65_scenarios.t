@@ -462,7 +462,7 @@ my $gw = Gateway->new(server => $Gateway::locations . join '', map {
 END
 
 my $proxy = slurp($gw->dir . '/model_proxy.conf');
-$proxy =~ s/proxy_read_timeout .*/proxy_read_timeout 1s;/;
+$proxy =~ s/proxy_read_timeout .*/proxy_read_timeout 1600ms;/;
 spew($gw->dir . '/quick_proxy.conf', $proxy);
 $gw->start->wait_ready;
 

@@ -1,11 +1,12 @@
 #!/usr/bin/perl
 
-# Full load while things break: PostgreSQL is stopped, the state folder takes
+# Load while things break: PostgreSQL is stopped, the state folder takes
 # not a byte more, a worker is killed, nginx is reloaded every second.  If this
 # breaks, a request fails that a plain nginx would have served, or an answer
 # that a client has got is not on record, or is there twice.
 #
-# SOAK=1: a minute each instead of eight seconds; SOAK=30: so many seconds.
+# SOAK=1: a minute each instead of eight seconds, at the full rate of wrk;
+# SOAK=30: so many seconds.
 
 use v5.28;
 use warnings;
@@ -30,6 +31,7 @@ my $soak = $ENV{SOAK} || 0;
 my $seconds = $soak > 1 ? $soak : $soak ? 60 : $ENV{TEST_NGINX_SAN} ? 4 : 8;
 my $clients = 4;                # of each kind
 my $connections = 16;           # of wrk
+my $pause = $soak ? 0 : 4;      # ms of each before its next request
 my $json = JSON::PP->new->utf8->canonical;
 
 
@@ -217,10 +219,11 @@ sub load {
 sub wrk {
     my ($output, $seconds) = @_;
 
-    my $script = spew($gw->dir . '/bulk.lua', <<'END');
+    my $script = spew($gw->dir . '/bulk.lua', <<"END");
 wrk.method = "POST"
 wrk.headers["Content-Type"] = "application/json"
 wrk.body = '{"model":"bulk","messages":[{"role":"user","content":"hi"}]}'
+@{[ $pause ? "function delay() return $pause end" : '' ]}
 END
 
     return start_process($output, 'wrk', '-t1', "-c$connections",

@@ -3,8 +3,9 @@
  *
  *     size (8) | unused (8) | the block ...
  *
- * The size that was asked for tells how the block was made.  With
- * AddressSanitizer all blocks are the heap's, which it watches.
+ * The size that was asked for tells how the block was made.  With Address-
+ * and ThreadSanitizer all blocks are the heap's, which they watch: neither
+ * knows of mremap() what becomes of the pages.
  *
  * Touches nothing but its own memory.
  */
@@ -23,13 +24,16 @@
 
 #define MG_BLOCK_HEAD   16
 
-#ifdef __has_feature
-#if __has_feature(address_sanitizer) && !defined(__SANITIZE_ADDRESS__)
-#define __SANITIZE_ADDRESS__  1
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define MG_BLOCK_WATCHED  1
+
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define MG_BLOCK_WATCHED  1
 #endif
 #endif
 
-#ifdef __SANITIZE_ADDRESS__
+#ifdef MG_BLOCK_WATCHED
 #define mg_block_is_mapped(size)  ((void) (size), 0)
 #else
 #define mg_block_is_mapped(size)  ((size) >= MG_BLOCK_MAPPED)

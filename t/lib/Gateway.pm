@@ -72,6 +72,7 @@ END
 # Options:
 #   module     0: nginx alone, without the module
 #   database   0: none; a conninfo: that one; else one is made from the template
+#   connections    to it, of a worker (as by default)
 #   redis      0: none
 #   catalog    what model_catalog_source names; "bundled": the models.dev document
 #   workers    how many (1)
@@ -165,7 +166,8 @@ sub http_block {
     my $model = '';
 
     if ($self->{module}) {
-        $model .= qq(    model_database "$self->{database}";\n)
+        my $n = $self->{connections} ? " connections=$self->{connections}" : '';
+        $model .= qq(    model_database "$self->{database}"$n;\n)
             if $self->{database};
         $model .= '    model_redis ' . Services::redis() . ";\n"
             if $self->{redis};
@@ -438,7 +440,13 @@ sub end_with {
     my $pid = $self->{pid} or return 0;
     my $began = time;
 
-    $self->workers;
+    my @workers = $self->workers;
+
+    # nginx kills what has not stopped after three seconds, and looking for
+    # leaks at its end may take a sanitized worker longer
+    @{ $self->{killed} }{@workers} = (1) x @workers
+        if $signal eq 'TERM' && $ENV{TEST_NGINX_SAN};
+
     kill $signal, $pid;
 
     my $gone = wait_until(sub { waitpid($pid, 1) == $pid }, $seconds);

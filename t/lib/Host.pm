@@ -16,6 +16,7 @@ use Fcntl qw(:DEFAULT :flock);
 use File::Basename qw(basename dirname);
 use File::Spec;
 use IO::Socket::INET;
+use List::Util qw(max min);
 use POSIX ();
 use Time::HiRes qw(sleep time);
 
@@ -67,7 +68,9 @@ sub certificate {
 }
 
 
-# runs the code every few ms until it returns something true, and returns that
+# Runs the code every few ms until it returns something true, and returns that.
+# What takes long to ask, such as psql, is asked less often: two thirds of the
+# time are left to those who are waited for.
 
 sub wait_until {
     my ($code, $seconds) = @_;
@@ -76,10 +79,12 @@ sub wait_until {
     my $pause = 0.002;
 
     while (1) {
+        my $asked = time;
         my $value = $code->();
         return $value if $value;
-        return $value if time > $end;
-        sleep $pause;
+        my $now = time;
+        return $value if $now > $end;
+        sleep min(0.25, max($pause, 2 * ($now - $asked)));
         $pause *= 1.5 if $pause < 0.05;
     }
 }

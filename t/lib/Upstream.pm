@@ -12,8 +12,9 @@ package Upstream;
 #     status, headers    200, and [ name, value, name, value ... ]
 #     body | json        bytes, or data to be encoded
 #     chunks             instead of body: [ 'bytes', \0.02, 'bytes', ... ], where a
-#                        reference is a pause in seconds; sent with chunked
-#                        framing unless the headers have a Content-Length
+#                        reference is a pause in seconds, or code that is called;
+#                        sent with chunked framing unless the headers have a
+#                        Content-Length.  See in_turn.
 #     delay              seconds before the first byte
 #     cut                closes after so many bytes of the body
 #     close              closes after the answer, and says so
@@ -283,7 +284,7 @@ sub answer {
 
     for my $piece (@{ $chunks || [ $body ] }) {
         if (ref $piece) {
-            sleep $$piece;
+            ref $piece eq 'CODE' ? $piece->() : sleep $$piece;
             next;
         }
 
@@ -305,6 +306,19 @@ sub answer {
     return 0 if $a->{reset};
     write_all($socket, "0\r\n\r\n") or return 0 if $framed;
     return !$a->{close};
+}
+
+
+# Chunks of which each is sent when the client has said in the file that it has
+# those before: see Wire's sub of this name.
+
+sub in_turn {
+    my ($file, @pieces) = @_;
+
+    return map {
+        my $n = $_;
+        (sub { wait_until(sub { (-s $file // 0) >= $n }, 60) }, $pieces[$n]);
+    } 0 .. $#pieces;
 }
 
 

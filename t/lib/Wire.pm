@@ -341,6 +341,32 @@ sub response {
 }
 
 
+# Waits for the pieces of an answer, one after the other, and says in the file
+# that it has each, so that the server sends the next (Upstream::in_turn): how
+# many came.  They stay for "response".
+
+sub in_turn {
+    my ($self, $file, @pieces) = @_;
+
+    my ($n, $from) = (0, 0);
+    my $until = time + 20 * $Host::patience;
+    Host::spew($file, '');
+
+    for my $piece (@pieces) {
+        my $at;
+
+        while (($at = index $self->{in}, $piece, $from) < 0) {
+            $self->fill($until) or return $n;
+        }
+
+        $from = $at + length $piece;
+        Host::spew($file, '.' x ++$n);
+    }
+
+    return $n;
+}
+
+
 # one request on a connection of its own
 
 sub fetch {

@@ -681,7 +681,7 @@ test_many(void)
 
     memset(&m, 0, sizeof(m));
     m.total = 512;
-    m.path = "/slow/100";
+    m.path = "/slow/300";
 
     h = mg_http_create(64, NULL);
     before = server.connections;
@@ -697,7 +697,7 @@ test_many(void)
     ok(server.most <= 64, "never more than 64 at once");
     ok(server.most > 32, "but many: a busy machine may keep some waiting");
     ok(server.connections - before <= 64, "over at most 64 connections");
-    diag("512 of 100 ms, 64 at once: %d ms of 800; longest time between "
+    diag("512 of 300 ms, 64 at once: %d ms of 2400; longest time between "
          "ticks %d ms", (int) (took / 1000), (int) (m.gap_us / 1000));
 
     mg_http_destroy(h);

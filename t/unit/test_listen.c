@@ -38,7 +38,7 @@ mg_pg_listener_open(const mg_pg_options_t *o, const char *channel,
     (void) o;
 
     if (__atomic_load_n(&hang, __ATOMIC_SEQ_CST)) {
-        (void) poll(NULL, 0, 1500);
+        (void) poll(NULL, 0, 4000);
     }
 
     if (strcmp(channel, "model_generation") != 0
@@ -116,14 +116,14 @@ notify(void *ctx)
 }
 
 
-/* Until *what is at least n, 5 s at most. */
+/* Until *what is at least n, 20 s at most. */
 
 static int
 until(int *what, int n)
 {
     int  i;
 
-    for (i = 0; i < 500; i++) {
+    for (i = 0; i < 2000; i++) {
         if (__atomic_load_n(what, __ATOMIC_SEQ_CST) >= n) {
             return 1;
         }
@@ -177,7 +177,7 @@ main(void)
     n = __atomic_load_n(&called, __ATOMIC_SEQ_CST);
     ok(until(&closed, 2), "asked to end, it closes its connection");
     mg_listen_stop(l);
-    ok(mg_mono_us() - began < 2000000, "and can be waited for");
+    ok(mg_mono_us() - began < 4000000, "and can be waited for");
     (void) !write(pipe_out, "x", 1);
     is_int(called, n, "nobody is called any more");
     (void) close(pipe_out);
@@ -189,7 +189,7 @@ main(void)
     (void) poll(NULL, 0, 50);
     began = mg_mono_us();
     mg_listen_stop(l);
-    ok(mg_mono_us() - began < 1000000,
+    ok(mg_mono_us() - began < 3000000,
        "a thread that hangs in a connect is not waited for");
     (void) until(&closed, 3);
     (void) poll(NULL, 0, 50);
