@@ -319,6 +319,12 @@ sub rounds {
         }
     }
 
+    for my $c (@contenders) {
+        die "bench: every round of \"$c->{name}\" was thrown away: the"
+            . " hypervisor took more than 2 %; run the row again\n"
+            unless @{ $c->{us} // [] };
+    }
+
     return $thrown;
 }
 
