@@ -249,7 +249,7 @@ sub calm {
     my $was = -1;
 
     return wait_until(sub {
-        return 0 if glob $gw->dir . '/state/spool/*';
+        return 0 if () = glob $gw->dir . '/state/spool/*';
         return 0 if ($gw->metric('nginx_model_records_waiting') // 1) > 0;
         my $now = rows('exact') + rows('bulk');
         my $calm = $now == $was && $now >= $wanted;
