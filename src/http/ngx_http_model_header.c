@@ -143,6 +143,12 @@ ngx_http_model_header_undress(ngx_http_request_t *sr)
     client = x->dressed ? &x->headers : &sr->main->headers_in.headers;
 
     sr->headers_in.headers = *client;
+
+    /* the first part is in the list itself: what is added goes to this one */
+
+    if (client->last == &sr->main->headers_in.headers.part) {
+        sr->headers_in.headers.last = &sr->headers_in.headers.part;
+    }
 }
 
 

@@ -18,6 +18,7 @@
  * Event loop; the flag is read by pool threads.
  */
 
+#include "base/mg_pid.h"
 #include "http/ngx_http_model_core.h"
 #include "http/ngx_http_model_refresh.h"
 #include "http/ngx_http_model_schedule.h"
@@ -275,7 +276,7 @@ ngx_http_model_job_room(ngx_http_model_job_runners_t *js)
         n = __atomic_load_n(&js->cells[i].running, __ATOMIC_SEQ_CST);
         pid = __atomic_load_n(&js->cells[i].pid, __ATOMIC_SEQ_CST);
 
-        if (n && (&js->cells[i] == js->cell || kill((pid_t) pid, 0) == 0)) {
+        if (n && (&js->cells[i] == js->cell || !mg_pid_gone(pid))) {
             sum += n;
         }
     }

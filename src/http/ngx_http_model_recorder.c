@@ -13,6 +13,7 @@
  */
 
 #include "http/ngx_http_model_recorder.h"
+#include "base/mg_pid.h"
 #include "job/mg_flush.h"
 #include "model/mg_pending.h"
 
@@ -98,7 +99,6 @@ static ngx_int_t ngx_http_model_recorder_replayed(ngx_http_model_task_t *t,
     ngx_http_request_t *r);
 static ngx_uint_t ngx_http_model_recorder_claim(ngx_uint_t slot);
 static void ngx_http_model_recorder_unclaim(ngx_uint_t slot);
-static int ngx_http_model_recorder_dead(uint64_t pid);
 
 
 static ngx_http_model_areas_t     ngx_http_model_areas;
@@ -669,7 +669,7 @@ ngx_http_model_recorder_orphans(void)
 
         pid = mg_word_get(w->slots->owner[i]);
 
-        if (i == w->slot || pid == 0 || !ngx_http_model_recorder_dead(pid)) {
+        if (i == w->slot || pid == 0 || !mg_pid_gone(pid)) {
             continue;
         }
 
@@ -700,7 +700,7 @@ ngx_http_model_recorder_orphan(ngx_uint_t slot)
 
         (void) mg_pending_move(ngx_http_model_recorder_pending(slot),
                                ngx_http_model_recorder.ring,
-                               ngx_http_model_recorder_dead);
+                               mg_pid_gone);
         return 0;
     }
 
@@ -797,8 +797,7 @@ ngx_http_model_recorder_claim(ngx_uint_t slot)
     word = &ngx_http_model_recorder.slots->reader[slot];
     was = mg_word_get(*word);
 
-    if (was && was != (uint64_t) ngx_pid && !ngx_http_model_recorder_dead(was))
-    {
+    if (was && was != (uint64_t) ngx_pid && !mg_pid_gone(was)) {
         return 0;
     }
 
@@ -811,11 +810,4 @@ static void
 ngx_http_model_recorder_unclaim(ngx_uint_t slot)
 {
     mg_word_set(ngx_http_model_recorder.slots->reader[slot], 0);
-}
-
-
-static int
-ngx_http_model_recorder_dead(uint64_t pid)
-{
-    return kill((ngx_pid_t) pid, 0) == -1 && ngx_errno == ESRCH;
 }

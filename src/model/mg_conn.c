@@ -7,8 +7,7 @@
 
 #include "model/mg_conn.h"
 
-#include <signal.h>
-#include <sys/types.h>
+#include "base/mg_pid.h"
 
 
 static mg_conn_e mg_conn_check(const mg_conn_t *c, size_t client,
@@ -122,7 +121,7 @@ mg_conn_bury(const mg_conn_t *c)
         cell = &c->cells[i];
         pid = __atomic_load_n(&cell->pid, __ATOMIC_SEQ_CST);
 
-        if (pid && cell != c->own && kill((pid_t) pid, 0) == -1
+        if (pid && cell != c->own && mg_pid_gone(pid)
             && __atomic_compare_exchange_n(&cell->pid, &pid, 0, 0,
                                            __ATOMIC_SEQ_CST,
                                            __ATOMIC_RELAXED))

@@ -14,11 +14,10 @@
 
 #include "model/mg_host.h"
 
-#include <errno.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include "base/mg_hash.h"
+#include "base/mg_pid.h"
 #include "model/mg_ready.h"
 
 
@@ -149,7 +148,7 @@ mg_host_free_dead(mg_host_run_t *r, int64_t now_s)
         pid = mg_word_get(r->host->pids[i]);
 
         if (i != r->index && (int64_t) mg_host_until(word) >= now_s && pid
-            && kill((pid_t) pid, 0) == -1 && errno == ESRCH)
+            && mg_pid_gone(pid))
         {
             (void) __atomic_compare_exchange_n(&r->host->runs[i], &word, 0, 0,
                                                __ATOMIC_SEQ_CST,

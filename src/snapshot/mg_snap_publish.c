@@ -16,13 +16,13 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "base/mg_pid.h"
 #include "snapshot/mg_snap_layout.h"
 
 
@@ -157,7 +157,7 @@ mg_snap_stale(int dir, const mg_snap_kind_t *kind, const char *name)
         return 0;
     }
 
-    if (kill((pid_t) pid, 0) == -1 && errno == ESRCH) {
+    if (mg_pid_gone((uint64_t) pid)) {
         return 1;
     }
 
