@@ -18,8 +18,9 @@
  * Event loop; the flag is read by pool threads.
  */
 
-#include "base/mg_pid.h"
 #include "http/ngx_http_model_core.h"
+#include "base/mg_pid.h"
+#include "base/mg_priority.h"
 #include "http/ngx_http_model_refresh.h"
 #include "http/ngx_http_model_schedule.h"
 #include "job/mg_engine.h"
@@ -239,13 +240,11 @@ ngx_http_model_job_work(ngx_http_model_task_t *t)
     run = t->data;
     js = &ngx_http_model_job_runners;
 
-    /* Linux: of this thread alone, so that the event loop wins the core */
+    /* the event loop shall have more of a core that both want */
 
     if (!nice) {
         nice = 1;
-        (void) setpriority(PRIO_PROCESS, 0,
-                           getpriority(PRIO_PROCESS, 0)
-                           + NGX_HTTP_MODEL_JOB_NICE);
+        mg_priority_lower(NGX_HTTP_MODEL_JOB_NICE);
     }
 
     (void) __atomic_add_fetch(&js->cell->running, 1, __ATOMIC_SEQ_CST);
@@ -515,6 +514,10 @@ ngx_http_model_job_init_process(ngx_cycle_t *cycle)
 
     __atomic_store_n(&js->cell->running, 0, __ATOMIC_SEQ_CST);
     __atomic_store_n(&js->cell->pid, (uint64_t) ngx_pid, __ATOMIC_SEQ_CST);
+
+    /* and have it at once: the slice of a job's thread is milliseconds */
+
+    (void) mg_priority_prompt();
 
     return NGX_OK;
 }

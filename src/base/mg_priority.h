@@ -1,0 +1,30 @@
+/*
+ * mg_priority.h: how the scheduler treats the calling thread.
+ *
+ * The event loop works for microseconds at a time and everybody waits for it;
+ * a job computes for as long as it is let.  Nice alone does not keep the two
+ * apart: it says who gets more of a core, not who gets it first, and since
+ * Linux 6.6 (EEVDF) a thread that has begun its slice of some milliseconds
+ * ends it before one that wakes up is looked at.  A thread that asks for
+ * short slices is let in at once (Linux 6.12); no right is needed for it.
+ *
+ * Of the calling thread alone, on Linux; any thread; does not block.
+ */
+
+#ifndef MG_PRIORITY_H
+#define MG_PRIORITY_H
+
+
+/*
+ * Asks for the shortest slices: for threads that are seldom at work, and soon
+ * done.  1: they were granted; 0: this kernel knows none, or the thread has a
+ * policy other than SCHED_OTHER, which stays.  Nice stays as it is.  Threads
+ * that it starts later inherit them.  Source: sched_setattr(2), sched_runtime.
+ */
+int mg_priority_prompt(void);
+
+/* Adds to the thread's own nice, once: it cannot be taken back. */
+void mg_priority_lower(int by);
+
+
+#endif /* MG_PRIORITY_H */
