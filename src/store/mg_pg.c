@@ -297,6 +297,7 @@ mg_pg_release(mg_pg_t *c)
     mg_pg_pool_t  *p;
 
     p = c->pool;
+    c->opening = NULL;
 
     if (c->conn && !c->dead) {
 

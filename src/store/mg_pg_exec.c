@@ -26,8 +26,15 @@ static int mg_pg_run(mg_pg_t *c, const char *sql, int prepared,
     const mg_pg_params_t *p, mg_pg_rows_t **rows, mg_error_t *e);
 static int mg_pg_send(mg_pg_t *c, const char *sql, int prepared,
     const mg_pg_params_t *p, mg_error_t *e);
-static int mg_pg_prepare(mg_pg_t *c, const char *sql, char *name,
-    size_t size, mg_error_t *e);
+static int mg_pg_lives(const mg_pg_t *c, mg_error_t *e);
+static int mg_pg_opening(mg_pg_t *c, mg_error_t *e);
+static int mg_pg_send_plain(mg_pg_t *c, const char *sql,
+    const mg_pg_params_t *p);
+static unsigned mg_pg_statement(const mg_pg_t *c, const char *sql);
+static int mg_pg_send_prepared(mg_pg_t *c, const char *sql, unsigned i,
+    const mg_pg_params_t *p);
+static int mg_pg_answers(mg_pg_t *c, const char *sql, mg_pg_rows_t **rows,
+    mg_error_t *e);
 static int mg_pg_collect(mg_pg_t *c, mg_pg_rows_t **rows, mg_error_t *e);
 static int mg_pg_poll(mg_pg_t *c, short events, int64_t until,
     mg_error_t *e);
@@ -85,7 +92,7 @@ mg_pg_run(mg_pg_t *c, const char *sql, int prepared, const mg_pg_params_t *p,
     rc = mg_pg_send(c, sql, prepared, p, e);
 
     if (rc == MG_OK) {
-        rc = mg_pg_collect(c, rows, e);
+        rc = mg_pg_answers(c, sql, rows, e);
     }
 
     mg_pg_took(c, begun);
@@ -122,18 +129,23 @@ mg_pg_sqlstate(const mg_pg_t *c)
 }
 
 
+/* It goes out with the first statement, which saves its way there and back. */
+
 int
 mg_pg_begin(mg_pg_t *c, mg_error_t *e)
 {
-    return mg_pg_exec_dynamic(c, "begin", NULL, NULL, e);
+    c->opening = "begin";
+
+    return mg_pg_lives(c, e);
 }
 
 
 int
 mg_pg_begin_snapshot(mg_pg_t *c, mg_error_t *e)
 {
-    return mg_pg_exec_dynamic(c, "begin isolation level repeatable read, "
-                              "read only", NULL, NULL, e);
+    c->opening = "begin isolation level repeatable read, read only";
+
+    return mg_pg_lives(c, e);
 }
 
 
@@ -142,6 +154,11 @@ mg_pg_begin_snapshot(mg_pg_t *c, mg_error_t *e)
 int
 mg_pg_commit(mg_pg_t *c, mg_error_t *e)
 {
+    if (c->opening) {
+        c->opening = NULL;
+        return mg_pg_lives(c, e);
+    }
+
     if (c->conn && PQtransactionStatus(c->conn) == PQTRANS_INERROR) {
         mg_pg_rollback(c);
         return mg_error_set(e, MG_E_INTERNAL, NULL,
@@ -157,6 +174,8 @@ mg_pg_rollback(mg_pg_t *c)
 {
     char        state[sizeof(c->sqlstate)];
     mg_error_t  e;
+
+    c->opening = NULL;
 
     if (c->conn == NULL || c->dead
         || PQtransactionStatus(c->conn) == PQTRANS_IDLE)
@@ -180,38 +199,25 @@ static int
 mg_pg_send(mg_pg_t *c, const char *sql, int prepared,
     const mg_pg_params_t *p, mg_error_t *e)
 {
-    int                  ok;
-    char                 name[16];
-    int                  n;
-    const int           *lens, *formats;
-    const char * const  *values;
+    int       ok;
+    unsigned  i;
 
     memcpy(c->sqlstate, "00000", sizeof("00000"));
 
-    if (c->conn == NULL || c->dead) {
-        return mg_error_set(e, MG_E_UNAVAILABLE, NULL,
-                            "the connection to the database was lost");
-    }
-
-    if (mg_pg_params_ok(p, e) != MG_OK) {
+    if (mg_pg_lives(c, e) != MG_OK || mg_pg_params_ok(p, e) != MG_OK) {
         return MG_ERROR;
     }
 
-    n = p ? (int) p->n : 0;
-    values = p ? p->value : NULL;
-    lens = p ? p->len : NULL;
-    formats = p ? p->format : NULL;
+    i = prepared ? mg_pg_statement(c, sql) : MG_PG_STATEMENTS;
 
-    if (prepared && mg_pg_prepare(c, sql, name, sizeof(name), e) != MG_OK) {
+    if (i < MG_PG_STATEMENTS) {
+        ok = mg_pg_send_prepared(c, sql, i, p);
+
+    } else if (mg_pg_opening(c, e) != MG_OK) {
         return MG_ERROR;
-    }
-
-    if (prepared && name[0]) {
-        ok = PQsendQueryPrepared(c->conn, name, n, values, lens, formats, 0);
 
     } else {
-        ok = PQsendQueryParams(c->conn, sql, n, NULL, values, lens, formats,
-                               0);
+        ok = mg_pg_send_plain(c, sql, p);
     }
 
     if (!ok) {
@@ -219,6 +225,32 @@ mg_pg_send(mg_pg_t *c, const char *sql, int prepared,
     }
 
     return mg_pg_flush(c, e);
+}
+
+
+static int
+mg_pg_lives(const mg_pg_t *c, mg_error_t *e)
+{
+    if (c->conn && !c->dead) {
+        return MG_OK;
+    }
+
+    return mg_error_set(e, MG_E_UNAVAILABLE, NULL,
+                        "the connection to the database was lost");
+}
+
+
+/* COPY may not be part of a pipeline, so a BEGIN is sent before it. */
+
+static int
+mg_pg_opening(mg_pg_t *c, mg_error_t *e)
+{
+    const char  *opening;
+
+    opening = c->opening;
+    c->opening = NULL;
+
+    return opening ? mg_pg_exec_dynamic(c, opening, NULL, NULL, e) : MG_OK;
 }
 
 
@@ -240,11 +272,19 @@ mg_pg_params_ok(const mg_pg_params_t *p, mg_error_t *e)
 }
 
 
-/* name is left empty when the table is full: then it is not prepared. */
-
 static int
-mg_pg_prepare(mg_pg_t *c, const char *sql, char *name, size_t size,
-    mg_error_t *e)
+mg_pg_send_plain(mg_pg_t *c, const char *sql, const mg_pg_params_t *p)
+{
+    return PQsendQueryParams(c->conn, sql, p ? (int) p->n : 0, NULL,
+                             p ? p->value : NULL, p ? p->len : NULL,
+                             p ? p->format : NULL, 0);
+}
+
+
+/* The slot it has, or would have; MG_PG_STATEMENTS: the table is full. */
+
+static unsigned
+mg_pg_statement(const mg_pg_t *c, const char *sql)
 {
     uint64_t  h;
     unsigned  i;
@@ -256,29 +296,98 @@ mg_pg_prepare(mg_pg_t *c, const char *sql, char *name, size_t size,
         i = (i + 1) & (MG_PG_STATEMENTS - 1);
     }
 
-    (void) snprintf(name, size, "mg%u", i);
+    return c->statements[i] || c->n_statements < MG_PG_STATEMENTS / 2
+           ? i : MG_PG_STATEMENTS;
+}
 
-    if (c->statements[i]) {
-        return MG_OK;
+
+/*
+ * BEGIN, where one waits, and PREPARE, where the connection does not know the
+ * statement, travel with it: one way there and back for all.
+ */
+
+static int
+mg_pg_send_prepared(mg_pg_t *c, const char *sql, unsigned i,
+    const mg_pg_params_t *p)
+{
+    int   pipeline;
+    char  name[16];
+
+    (void) snprintf(name, sizeof(name), "mg%u", i);
+
+    c->preparing = c->statements[i] ? MG_PG_STATEMENTS : i;
+    c->opened = (c->opening != NULL);
+
+    pipeline = (c->opened || c->preparing < MG_PG_STATEMENTS);
+
+    if (pipeline && !PQenterPipelineMode(c->conn)) {
+        return 0;
     }
 
-    if (c->n_statements >= MG_PG_STATEMENTS / 2) {
-        name[0] = '\0';
-        return MG_OK;
+    if (c->opened && !mg_pg_send_plain(c, c->opening, NULL)) {
+        return 0;
     }
 
-    if (!PQsendPrepare(c->conn, name, sql, 0, NULL)) {
-        return mg_pg_gone(c, e);
+    c->opening = NULL;
+
+    if (c->preparing < MG_PG_STATEMENTS
+        && !PQsendPrepare(c->conn, name, sql, 0, NULL))
+    {
+        return 0;
     }
 
-    if (mg_pg_flush(c, e) != MG_OK || mg_pg_collect(c, NULL, e) != MG_OK) {
-        return MG_ERROR;
+    return PQsendQueryPrepared(c->conn, name, p ? (int) p->n : 0,
+                               p ? p->value : NULL, p ? p->len : NULL,
+                               p ? p->format : NULL, 0)
+           && (!pipeline || PQpipelineSync(c->conn));
+}
+
+
+/* Of a statement and of what travelled with it. */
+
+static int
+mg_pg_answers(mg_pg_t *c, const char *sql, mg_pg_rows_t **rows,
+    mg_error_t *e)
+{
+    int        rc;
+    PGresult  *res;
+
+    if (PQpipelineStatus(c->conn) == PQ_PIPELINE_OFF) {
+        return mg_pg_collect(c, rows, e);
     }
 
-    c->statements[i] = sql;
-    c->n_statements++;
+    rc = c->opened ? mg_pg_collect(c, NULL, e) : MG_OK;
 
-    return MG_OK;
+    if (!c->dead && c->preparing < MG_PG_STATEMENTS) {
+
+        /* behind an error it is passed over, and says so */
+
+        if (mg_pg_collect(c, NULL, rc == MG_OK ? e : NULL) == MG_OK) {
+            c->statements[c->preparing] = sql;
+            c->n_statements++;
+
+        } else {
+            rc = MG_ERROR;
+        }
+    }
+
+    if (!c->dead
+        && mg_pg_collect(c, rc == MG_OK ? rows : NULL, rc == MG_OK ? e : NULL)
+           != MG_OK)
+    {
+        rc = MG_ERROR;
+    }
+
+    /* behind them all comes one result that says that they are all */
+
+    res = c->dead ? NULL : mg_pg_result(c, NULL);
+    PQclear(res);
+
+    if (!c->dead && PQexitPipelineMode(c->conn) == 0) {
+        return mg_pg_gone(c, rc == MG_OK ? e : NULL);
+    }
+
+    return c->dead ? MG_ERROR : rc;
 }
 
 
@@ -305,8 +414,11 @@ mg_pg_collect(mg_pg_t *c, mg_pg_rows_t **rows, mg_error_t *e)
 
         status = PQresultStatus(res);
 
-        if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK
-            && status != PGRES_COPY_IN && rc == MG_OK)
+        if (status == PGRES_PIPELINE_ABORTED) {
+            rc = MG_ERROR;
+
+        } else if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK
+                   && status != PGRES_COPY_IN && rc == MG_OK)
         {
             rc = mg_pg_failed(c, res, e);
         }

@@ -30,7 +30,10 @@ struct mg_pg_s {
                                       so no bit of the word below */
     unsigned       dead:1;         /* to be closed */
     unsigned       copying:1;
+    unsigned       opened:1;       /* BEGIN is in what was sent last */
     char           sqlstate[6];
+    const char    *opening;        /* BEGIN, until there is a statement */
+    unsigned       preparing;      /* slot of what was sent last, if new */
     unsigned       n_statements;
 
     /* open addressing; a slot's number is the statement's name */

@@ -13,6 +13,7 @@
 #include "store/mg_store_job_row.h"
 #include "store/mg_store_validation_row.h"
 
+#include "base/mg_crypt.h"
 #include "base/mg_jw.h"
 
 
@@ -32,16 +33,18 @@ static int mg_validation_replay(mg_pg_t *c, const mg_actor_t *who,
 static int mg_validation_create(mg_pg_t *c, const mg_actor_t *who,
     const mg_validation_ask_t *ask, mg_arena_t *a, mg_validation_t *v,
     mg_error_t *e);
+static int mg_validation_job(mg_pg_t *c, const mg_actor_t *who,
+    const mg_validation_ask_t *ask, mg_arena_t *a, mg_validation_t *v,
+    mg_error_t *e);
 static int mg_validation_insert(mg_pg_t *c, const mg_actor_t *who,
-    const mg_validation_ask_t *ask, mg_arena_t *a, mg_str_t *id,
+    const mg_validation_ask_t *ask, mg_arena_t *a, mg_validation_t *v,
+    mg_error_t *e);
+static int mg_validation_taken(const mg_validation_ask_t *ask,
     mg_error_t *e);
 static int mg_validation_retry(mg_pg_t *c, const mg_validation_ask_t *ask,
     const mg_pg_params_t *p, mg_error_t *e);
 static int mg_validation_named(mg_pg_t *c, const mg_validation_ask_t *ask,
     mg_pg_params_t *p, mg_error_t *e);
-static int mg_validation_job(mg_pg_t *c, const mg_actor_t *who,
-    const mg_validation_ask_t *ask, mg_arena_t *a, mg_validation_t *v,
-    mg_error_t *e);
 static int mg_validation_running(mg_pg_t *c, mg_str_t org_id,
     mg_str_t provider, mg_arena_t *a, mg_validation_t *v, mg_error_t *e);
 
@@ -155,6 +158,12 @@ mg_validation_replay(mg_pg_t *c, const mg_actor_t *who, mg_str_t provider,
 }
 
 
+/*
+ * Somebody waits for this beside runs that keep the database busy, so most
+ * runs are made with two statements; a list that is known is a third and a
+ * fourth.
+ */
+
 static int
 mg_validation_create(mg_pg_t *c, const mg_actor_t *who,
     const mg_validation_ask_t *ask, mg_arena_t *a, mg_validation_t *v,
@@ -163,56 +172,100 @@ mg_validation_create(mg_pg_t *c, const mg_actor_t *who,
     int             rc;
     mg_pg_params_t  p;
 
-    rc = mg_validation_insert(c, who, ask, a, &v->id, e);
-    if (rc != MG_OK) {
+    if (mg_validation_job(c, who, ask, a, v, e) != MG_OK
+        || mg_validation_insert(c, who, ask, a, v, e) != MG_OK)
+    {
         return MG_ERROR;
+    }
+
+    if (!v->listed) {
+        return MG_OK;
     }
 
     mg_pg_params_init(&p, a);
     mg_pg_param_str(&p, v->id);
 
-    if (ask->only_failed) {
-        rc = mg_validation_retry(c, ask, &p, e);
-
-    } else if (ask->ids.data) {
-        rc = mg_validation_named(c, ask, &p, e);
-    }
-
+    rc = ask->only_failed ? mg_validation_retry(c, ask, &p, e)
+                          : mg_validation_named(c, ask, &p, e);
     if (rc != MG_OK) {
         return MG_ERROR;
     }
 
     p.n = 1;
 
-    /* what the answer to the client can say now */
+    return mg_validation_one(c, "update model.ai_model_validation_progress v "
+                             "set total_models = (select count(*) "
+                             "from model.ai_model_validation_results t "
+                             "where t.validation_id = v.id) where v.id = $1 "
+                             "returning " MG_VALIDATION_COLUMNS, &p, a, v, e);
+}
 
-    if (mg_pg_exec(c, "update model.ai_model_validation_progress v "
-                   "set total_models = case when v.listed "
-                   "then (select count(*) "
-                   "from model.ai_model_validation_results t "
-                   "where t.validation_id = v.id) "
-                   "else (select count(*) from model.models_metadata m "
-                   "where m.org_id = v.org_id "
-                   "and m.provider_id = v.provider_id and m.active "
-                   "and m.deleted_at is null) end where v.id = $1", &p, NULL,
-                   e)
-        != MG_OK)
-    {
-        return MG_ERROR;
+
+/* Its job comes first, and names the run: v->id and v->job_id. */
+
+static int
+mg_validation_job(mg_pg_t *c, const mg_actor_t *who,
+    const mg_validation_ask_t *ask, mg_arena_t *a, mg_validation_t *v,
+    mg_error_t *e)
+{
+    char       text[MG_UUID_LEN + 1];
+    mg_jw_t    w;
+    mg_buf_t   b;
+    mg_job_t   j;
+    uint8_t    random[10];
+    mg_str_t   payload;
+    mg_uuid_t  id;
+
+    if (mg_random(random, sizeof(random)) != MG_OK) {
+        return mg_error_set(e, MG_E_INTERNAL, NULL,
+                            "the system has no random bytes");
     }
 
-    return mg_validation_job(c, who, ask, a, v, e);
+    mg_uuid_v7(&id, mg_now_us(), random);
+    mg_uuid_format(&id, text);
+
+    mg_buf_init(&b, 0);
+    mg_jw_init(&w, &b);
+    mg_jw_object(&w, NULL);
+    mg_jw_str(&w, "validation_id", mg_str_z(text));
+    mg_jw_str(&w, "provider_id", ask->provider);
+    mg_jw_bool(&w, "only_failed", ask->only_failed != 0);
+    mg_jw_end_object(&w);
+
+    v->id = mg_arena_dup(a, mg_str_z(text));
+    payload = b.failed ? mg_str_null : mg_arena_dup(a, mg_buf_view(&b));
+    mg_buf_free(&b);
+
+    if (v->id.data == NULL || payload.data == NULL) {
+        return mg_store_memory(e);
+    }
+
+    if (mg_store_job_create(c, who, "validate", ask->provider, payload, a,
+                            &j, e)
+        != MG_OK)
+    {
+        return e->kind == MG_E_CONFLICT
+               && strcmp(e->param, MG_JOB_ONCE_PARAM) != 0
+               ? mg_validation_taken(ask, e) : MG_ERROR;
+    }
+
+    if (j.replayed) {
+        return mg_error_set(e, MG_E_CONFLICT, MG_JOB_ONCE_PARAM,
+                            "the request was sent twice at the same time");
+    }
+
+    v->job_id = j.id;
+
+    return MG_OK;
 }
 
 
 static int
 mg_validation_insert(mg_pg_t *c, const mg_actor_t *who,
-    const mg_validation_ask_t *ask, mg_arena_t *a, mg_str_t *id,
+    const mg_validation_ask_t *ask, mg_arena_t *a, mg_validation_t *v,
     mg_error_t *e)
 {
-    int              rc;
-    mg_pg_rows_t    *r;
-    mg_pg_params_t   p;
+    mg_pg_params_t  p;
 
     mg_pg_params_init(&p, a);
     mg_pg_param_str(&p, mg_store_org(who->org_id));
@@ -220,37 +273,50 @@ mg_validation_insert(mg_pg_t *c, const mg_actor_t *who,
     mg_pg_param_bool(&p, ask->only_failed);
     mg_pg_param_bool(&p, ask->ids.data != NULL);
     mg_pg_param_str(&p, who->webhook);
+    mg_pg_param_str(&p, v->id);
+    mg_pg_param_str(&p, v->job_id);
 
-    if (mg_pg_exec(c, "insert into model.ai_model_validation_progress "
-                   "(org_id, provider_id, only_failed, chosen, listed, "
-                   "webhook) "
-                   "select p.org_id, p.id, $3, $4, $3 or $4, $5 "
-                   "from model.providers p where p.org_id = $1 "
-                   "and p.id = $2 and p.deleted_at is null returning id", &p,
-                   &r, e)
-        != MG_OK)
+    /* the total is what the answer to the client can say now */
+
+    if (mg_validation_one(c, "insert into model.ai_model_validation_progress "
+                          "as v (id, job_id, org_id, provider_id, "
+                          "only_failed, chosen, listed, webhook, "
+                          "total_models) "
+                          "select $6::uuid, $7::uuid, p.org_id, p.id, $3, $4, "
+                          "$3 or $4, $5, (select count(*) "
+                          "from model.models_metadata m "
+                          "where m.org_id = p.org_id "
+                          "and m.provider_id = p.id and m.active "
+                          "and m.deleted_at is null) "
+                          "from model.providers p where p.org_id = $1 "
+                          "and p.id = $2 and p.deleted_at is null "
+                          "returning " MG_VALIDATION_COLUMNS, &p, a, v, e)
+        == MG_OK)
     {
-        if (strcmp(mg_pg_sqlstate(c), "23505") != 0) {
-            return MG_ERROR;
-        }
-
-        return mg_error_set(e, MG_E_CONFLICT, "provider",
-                            "a validation of provider \"%.*s\" is running; "
-                            "wait for its end or cancel it",
-                            MG_STR_ARG(ask->provider));
+        return MG_OK;
     }
 
-    if (mg_pg_rows_count(r) == 0) {
-        mg_pg_rows_free(r);
+    if (strcmp(mg_pg_sqlstate(c), "23505") == 0) {
+        return mg_validation_taken(ask, e);
+    }
+
+    if (e->kind == MG_E_NOT_FOUND) {
         return mg_error_set(e, MG_E_NOT_FOUND, "provider",
                             "there is no provider \"%.*s\"",
                             MG_STR_ARG(ask->provider));
     }
 
-    rc = mg_column_str(r, 0, 0, a, id);
-    mg_pg_rows_free(r);
+    return MG_ERROR;
+}
 
-    return rc == MG_OK ? MG_OK : mg_store_memory(e);
+
+static int
+mg_validation_taken(const mg_validation_ask_t *ask, mg_error_t *e)
+{
+    return mg_error_set(e, MG_E_CONFLICT, "provider",
+                        "a validation of provider \"%.*s\" is running; wait "
+                        "for its end or cancel it",
+                        MG_STR_ARG(ask->provider));
 }
 
 
@@ -291,6 +357,12 @@ mg_validation_retry(mg_pg_t *c, const mg_validation_ask_t *ask,
 }
 
 
+/* A model of the provider of run v that is there. */
+#define MG_VALIDATION_OF(m)                                                   \
+    "and " m ".org_id = v.org_id and " m ".provider_id = v.provider_id "      \
+    "and " m ".active and " m ".deleted_at is null "
+
+
 /* The list of a run over models that were named. */
 
 static int
@@ -302,17 +374,21 @@ mg_validation_named(mg_pg_t *c, const mg_validation_ask_t *ask,
 
     mg_pg_param_str(p, ask->ids);
 
-    /* one that was named twice is one */
+    /*
+     * One that was named twice is one.  Two joins, as no index serves a choice
+     * of two spellings: 10,000 names of 10,000 models would take minutes.
+     */
 
-    if (mg_pg_exec(c, "with named as (select n.id, m.id as model_id, v.id "
+    if (mg_pg_exec(c, "with named as (select n.id, "
+                   "coalesce(m.id, s.id) as model_id, v.id "
                    "as run, v.org_id from "
                    "model.ai_model_validation_progress v cross join "
                    "jsonb_array_elements_text($2::jsonb) n (id) "
-                   "left join model.models_metadata m "
-                   "on m.id in (n.id, v.provider_id || '/' || n.id) "
-                   "and m.org_id = v.org_id "
-                   "and m.provider_id = v.provider_id and m.active "
-                   "and m.deleted_at is null where v.id = $1), "
+                   "left join model.models_metadata m on m.id = n.id "
+                   MG_VALIDATION_OF("m")
+                   "left join model.models_metadata s "
+                   "on s.id = v.provider_id || '/' || n.id "
+                   MG_VALIDATION_OF("s") "where v.id = $1), "
                    "listed as (insert into "
                    "model.ai_model_validation_results "
                    "(validation_id, org_id, model_id) "
@@ -338,56 +414,6 @@ mg_validation_named(mg_pg_t *c, const mg_validation_ask_t *ask,
     mg_pg_rows_free(r);
 
     return MG_ERROR;
-}
-
-
-static int
-mg_validation_job(mg_pg_t *c, const mg_actor_t *who,
-    const mg_validation_ask_t *ask, mg_arena_t *a, mg_validation_t *v,
-    mg_error_t *e)
-{
-    mg_jw_t         w;
-    mg_buf_t        b;
-    mg_job_t        j;
-    mg_str_t        id, payload;
-    mg_pg_params_t  p;
-
-    id = v->id;
-
-    mg_buf_init(&b, 0);
-    mg_jw_init(&w, &b);
-    mg_jw_object(&w, NULL);
-    mg_jw_str(&w, "validation_id", id);
-    mg_jw_str(&w, "provider_id", ask->provider);
-    mg_jw_bool(&w, "only_failed", ask->only_failed != 0);
-    mg_jw_end_object(&w);
-
-    payload = b.failed ? mg_str_null : mg_arena_dup(a, mg_buf_view(&b));
-    mg_buf_free(&b);
-
-    if (payload.data == NULL) {
-        return mg_store_memory(e);
-    }
-
-    if (mg_store_job_create(c, who, "validate", ask->provider, payload, a,
-                            &j, e)
-        != MG_OK)
-    {
-        return MG_ERROR;
-    }
-
-    if (j.replayed) {
-        return mg_error_set(e, MG_E_CONFLICT, MG_JOB_ONCE_PARAM,
-                            "the request was sent twice at the same time");
-    }
-
-    mg_pg_params_init(&p, a);
-    mg_pg_param_str(&p, id);
-    mg_pg_param_str(&p, j.id);
-
-    return mg_validation_one(c, "update model.ai_model_validation_progress v "
-                             "set job_id = $2 where v.id = $1 "
-                             "returning " MG_VALIDATION_COLUMNS, &p, a, v, e);
 }
 
 

@@ -234,6 +234,13 @@ test_killed(void)
         is_int(db_raised("catalog"), raised, "no generation");
     }
 
+    /* the client hears of its end before the server has put all away */
+
+    while (db_int("select count(*) from pg_locks where locktype = 'advisory'"))
+    {
+        continue;
+    }
+
     stage(&c, db, &dev, 400);
     (void) commit_thread(&c);
     ok(c.rc == MG_OK, "the next sync is not in its way: %s",

@@ -103,6 +103,84 @@ test_errors(void)
 }
 
 
+/* BEGIN and PREPARE travel with a statement: each may be what fails. */
+
+static int
+counted(void)
+{
+    int            n;
+    mg_pg_rows_t  *r;
+
+    if (mg_pg_exec(db, "select count(*) from k", NULL, &r, &db_error)
+        != MG_OK)
+    {
+        return -1;
+    }
+
+    n = (int) mg_pg_rows_int(r, 0, 0);
+    mg_pg_rows_free(r);
+
+    return n;
+}
+
+
+static void
+test_begin(void)
+{
+    int  i;
+
+    static const char  *put = "insert into k values (1)";
+    static const char  *no = "insert into nowhere values (1)";
+
+    db_run("create temp table k (a int primary key)");
+
+    ok(mg_pg_begin(db, &db_error) == MG_OK
+       && mg_pg_commit(db, &db_error) == MG_OK, "nothing is committed");
+
+    ok(mg_pg_begin(db, &db_error) == MG_OK
+       && mg_pg_exec(db, put, NULL, NULL, &db_error) == MG_OK,
+       "a statement that is new to the connection begins a transaction");
+    mg_pg_rollback(db);
+    is_int(counted(), 0, "which can be taken back");
+
+    for (i = 0; i < 2; i++) {
+        ok(mg_pg_begin(db, &db_error) == MG_OK
+           && mg_pg_exec(db, put, NULL, NULL, &db_error)
+              == (i ? MG_ERROR : MG_OK), "and one that it knows, %d", i);
+        is_str(mg_pg_sqlstate(db), i ? "23505" : "00000", "fails, or not");
+        is_int(mg_pg_commit(db, &db_error), i ? MG_ERROR : MG_OK,
+               "and so does its commit");
+    }
+
+    is_int(counted(), 1, "what was committed is there");
+
+    for (i = 0; i < 2; i++) {
+        ok(mg_pg_begin(db, &db_error) == MG_OK
+           && mg_pg_exec(db, no, NULL, NULL, &db_error) == MG_ERROR,
+           "a statement that cannot be prepared, %d", i);
+        is_str(mg_pg_sqlstate(db), "42P01", "says why");
+        like(db_error.message, "nowhere", "in words");
+        mg_pg_rollback(db);
+    }
+
+    ok(mg_pg_exec(db, no, NULL, NULL, &db_error) == MG_ERROR,
+       "nor is it without a transaction");
+    is_str(mg_pg_sqlstate(db), "42P01", "and says why");
+
+    db_run("create temp table nowhere (a int)");
+    ok(mg_pg_exec(db, no, NULL, NULL, &db_error) == MG_OK,
+       "it is prepared when it can be");
+
+    ok(mg_pg_begin(db, &db_error) == MG_OK
+       && mg_pg_copy_begin(db, "copy k from stdin", &db_error) == MG_OK
+       && mg_pg_copy_data(db, mg_str("7\n"), &db_error) == MG_OK
+       && mg_pg_copy_end(db, NULL, &db_error) == MG_OK, "rows in bulk");
+    is_int(counted(), 2, "are seen by the one who sent them");
+    mg_pg_rollback(db);
+    is_int(counted(), 1, "and taken back with the transaction");
+}
+
+
 /* Text of COPY: the same bytes come back. */
 
 static void
@@ -194,7 +272,9 @@ test_pool(void)
     (void) pthread_join(t, &got);
     ok(got == c[7], "a waiter gets what is given back");
 
-    ok(mg_pg_begin(c[7], &e) == MG_OK, "a transaction left open");
+    ok(mg_pg_begin(c[7], &e) == MG_OK
+       && mg_pg_exec(c[7], "select 1", NULL, NULL, &e) == MG_OK,
+       "a transaction left open");
 
     for (i = 1; i < 8; i++) {
         mg_pg_release(c[i]);
@@ -346,6 +426,7 @@ main(void)
     db_start();
     test_params();
     test_errors();
+    test_begin();
     test_copy();
     test_pool();
     test_lost();
