@@ -462,6 +462,8 @@ mg_validation_begun(mg_pg_t *c, mg_str_t id,
     mg_pg_param_str(&p, ids);
     mg_pg_param_int(&p, begun);
 
+    /* an array: against a subquery all rows of the run are read and hashed */
+
     rc = mg_pg_exec(c, "with job as (update model.jobs j set moved = true "
                     "from model.ai_model_validation_progress v "
                     "where v.id = $1 and j.id = v.job_id and $3 > 0 "
@@ -469,8 +471,8 @@ mg_validation_begun(mg_pg_t *c, mg_str_t id,
                     "update model.ai_model_validation_results "
                     "set begun = case when $3 > 0 then greatest(begun, $3) "
                     "else greatest(begun - 1, 0) end "
-                    "where validation_id = $1 and model_id "
-                    "in (select jsonb_array_elements_text($2::jsonb)) "
+                    "where validation_id = $1 and model_id = any "
+                    "(array(select jsonb_array_elements_text($2::jsonb))) "
                     "and ($3 > 0 or result is null)", &p, NULL, e);
 
     mg_arena_destroy(a);
