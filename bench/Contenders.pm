@@ -24,9 +24,11 @@ my $answer = '{"id":"chatcmpl-1","object":"chat.completion","created":1,'
     . '"usage":{"prompt_tokens":11,"completion_tokens":7,"total_tokens":18}}';
 
 
-# A mock: nginx on core 1 that answers with one completion on two ports.
+# A mock: nginx on core 1 that answers with one completion on two ports, where
+# it is wanted before all others that are on this core, as if it had its own.
 
 sub mock {
+    my (%o) = @_;
     my @ports = (free_port(), free_port());
     my $servers = join "\n", map { <<"END" } @ports;
     server {
@@ -37,7 +39,7 @@ sub mock {
     }
 END
 
-    nginx("mock$ports[0]", 1, <<"END");
+    my $pid = nginx("mock$ports[0]", 1, <<"END");
 events { worker_connections 1024; }
 http {
     access_log off;
@@ -45,6 +47,11 @@ http {
 $servers
 }
 END
+
+    if ($o{first}) {
+        system("chrt -f -p 1 $_ >/dev/null 2>&1") for children($pid);
+    }
+
     return @ports;
 }
 

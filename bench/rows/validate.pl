@@ -212,10 +212,12 @@ sub ten_thousand {
 
 # A gateway with a group of two mocks and ten providers that take 300 ms for
 # each of a thousand models, on core 0 with all its threads; runs of them go
-# on for 37 s unless they are cancelled.
+# on for 37 s unless they are cancelled.  Who asks and the mocks, which answer,
+# measure: they must not wait for the database, Redis and model servers that
+# they share core 1 with.
 
 sub beside_gateway {
-    my @mock = mock();
+    my @mock = mock(first => 1);
     my $port = free_port();
     my $conninfo = database();
     my $token = token($conninfo);
@@ -298,8 +300,6 @@ sub beside {
 
     system("cc -O2 -o $pace $top/bench/pace.c") == 0
         or die "bench: pace does not compile\n";
-
-    # what measures must not wait for those that it shares its core with
 
     my @before = system('chrt -f 1 true 2>/dev/null') == 0 ? qw(chrt -f 1)
                                                            : ();

@@ -1,19 +1,15 @@
 /*
  * mg_aside.c: a piece of work on a thread of its own.
  *
- * On Linux a thread has a priority of its own, and "this process" means the
- * calling thread.
+ * One thread a piece of work, which takes its low priority with it.
  */
 
 #include <signal.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include "base/mg_aside.h"
+#include "base/mg_priority.h"
 #include "base/mg_time.h"
-
-
-#define MG_ASIDE_NICE   5
 
 
 static void *mg_aside_thread(void *data);
@@ -59,7 +55,7 @@ mg_aside_thread(void *data)
 
     a = data;
 
-    (void) setpriority(PRIO_PROCESS, 0, MG_ASIDE_NICE);
+    mg_priority_lower();
 
     begun = mg_cpu_ns();
     a->run(a->data);

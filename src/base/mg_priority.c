@@ -60,7 +60,8 @@ mg_priority_prompt(void)
 
 
 void
-mg_priority_lower(int by)
+mg_priority_lower(void)
 {
-    (void) setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + by);
+    (void) setpriority(PRIO_PROCESS, 0,
+                       getpriority(PRIO_PROCESS, 0) + MG_PRIORITY_NICE);
 }

@@ -23,8 +23,16 @@
  */
 int mg_priority_prompt(void);
 
-/* Adds to the thread's own nice, once: it cannot be taken back. */
-void mg_priority_lower(int by);
+/*
+ * Adds MG_PRIORITY_NICE to the thread's nice, for good: who is not root gets
+ * no higher priority back.  Ten give it a tenth of the weight of others.  Less
+ * is not enough: who has just been at work and wakes up again is let in if it
+ * has waited for longer than it worked times the ratio of weights, and the
+ * event loop is often back after a tenth.
+ */
+#define MG_PRIORITY_NICE   10
+
+void mg_priority_lower(void);
 
 
 #endif /* MG_PRIORITY_H */

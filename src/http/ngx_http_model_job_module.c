@@ -28,7 +28,6 @@
 
 
 #define NGX_HTTP_MODEL_JOB_TELL   60       /* s between lines of the log */
-#define NGX_HTTP_MODEL_JOB_NICE   5        /* added to the thread's own */
 #define NGX_HTTP_MODEL_JOB_HISTORY  30     /* days */
 
 
@@ -244,7 +243,7 @@ ngx_http_model_job_work(ngx_http_model_task_t *t)
 
     if (!nice) {
         nice = 1;
-        mg_priority_lower(NGX_HTTP_MODEL_JOB_NICE);
+        mg_priority_lower();
     }
 
     (void) __atomic_add_fetch(&js->cell->running, 1, __ATOMIC_SEQ_CST);
