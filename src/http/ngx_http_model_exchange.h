@@ -86,7 +86,8 @@ typedef struct {
     mg_str_t                request_body;  /* that is kept */
     int64_t                 ttft_us;       /* -1 unknown */
     int64_t                 now_us;        /* monotonic, in a call of the
-                                              tap that looked; or 0 */
+                                              tap that looked, and after the
+                                              one of the last byte; or 0 */
     off_t                   received;      /* body bytes from upstream */
     ngx_str_t               upstream_id;   /* the provider's request id */
     unsigned                credentials:1; /* of the client, in a header that

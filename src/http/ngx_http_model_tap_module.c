@@ -46,6 +46,8 @@ static void ngx_http_model_tap_read(ngx_http_model_exchange_t *x,
     ngx_chain_t *in);
 static ngx_uint_t ngx_http_model_tap_whole(ngx_http_request_t *r,
     ngx_http_model_exchange_t *x);
+static ngx_uint_t ngx_http_model_tap_full(ngx_http_request_t *r,
+    ngx_http_model_exchange_t *x);
 static ngx_int_t ngx_http_model_tap_postconfiguration(ngx_conf_t *cf);
 
 
@@ -303,6 +305,7 @@ static ngx_int_t
 ngx_http_model_tap_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 {
     ngx_int_t                   rc;
+    ngx_uint_t                  gone;
     ngx_chain_t                *out;
     ngx_http_model_exchange_t  *x;
 
@@ -348,11 +351,17 @@ ngx_http_model_tap_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
         ngx_http_model_strip_done(r, out);
     }
 
-    if (rc == NGX_OK && x->ended && !r->buffered && !r->connection->buffered) {
+    gone = (rc == NGX_OK && !r->buffered && !r->connection->buffered);
+
+    if (gone && x->ended) {
         ngx_http_model_exchange_end(x);
     }
 
-    x->now_us = 0;
+    /* after the last byte nginx may still have to say that it was the last */
+
+    if (!gone || !ngx_http_model_tap_full(r, x)) {
+        x->now_us = 0;
+    }
 
     return rc;
 }
@@ -405,10 +414,18 @@ ngx_http_model_tap_read(ngx_http_model_exchange_t *x, ngx_chain_t *in)
 static ngx_uint_t
 ngx_http_model_tap_whole(ngx_http_request_t *r, ngx_http_model_exchange_t *x)
 {
-    return x->ended
-           || (r->headers_out.content_length_n >= 0
-               && x->received >= r->headers_out.content_length_n)
+    return x->ended || ngx_http_model_tap_full(r, x)
            || (x->reader && x->reader->done);
+}
+
+
+/* As many bytes as were announced: no more will come. */
+
+static ngx_uint_t
+ngx_http_model_tap_full(ngx_http_request_t *r, ngx_http_model_exchange_t *x)
+{
+    return r->headers_out.content_length_n >= 0
+           && x->received >= r->headers_out.content_length_n;
 }
 
 
