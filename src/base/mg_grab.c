@@ -252,7 +252,7 @@ mg_grab_value(mg_grab_t *g, const char *p, const char *end)
         || *p == 'n')
     {
         g->state = MG_GRAB_ATOM;
-        return p + 1;
+        return mg_grab_atom(g, p + 1, end);
     }
 
     return mg_grab_lost(g, p, end);
@@ -301,7 +301,7 @@ mg_grab_key(mg_grab_t *g, const char *p, const char *end)
         mg_grab_named(g, start, (size_t) (p - start));
         g->state = MG_GRAB_VALUE;
 
-        return p + 2;
+        return mg_grab_value(g, p + 2, end);
     }
 
     g->state = MG_GRAB_NAME;

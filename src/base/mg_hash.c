@@ -25,6 +25,13 @@
 #define MG_SUM_B        0x243f6a8885a308d3ULL
 #define MG_SUM_C        0x13198a2e03707345ULL
 
+/* Bytes that become digits at once, two of them each. */
+#define MG_HEX_STEP     8
+
+
+typedef uint64_t  mg_hex_in_t __attribute__((vector_size(2 * MG_HEX_STEP)));
+typedef int8_t  mg_hex_t __attribute__((vector_size(2 * MG_HEX_STEP)));
+
 
 static inline void mg_sip_init(uint64_t v[4], const uint8_t key[16]);
 static inline void mg_sip_block(uint64_t v[4], uint64_t m);
@@ -35,7 +42,7 @@ static inline uint64_t mg_sip_last(const uint8_t *tail, size_t left,
 static inline uint64_t mg_sip_end(uint64_t v[4]);
 static inline uint64_t mg_sip_load(const uint8_t *p);
 static inline uint64_t mg_sum_fold(uint64_t a, uint64_t b);
-static inline void mg_hex_put(uint64_t x, char *out);
+static inline void mg_hex_put(const uint8_t *data, char *out);
 
 
 uint64_t
@@ -165,29 +172,25 @@ mg_sha256_end(mg_sha256_t *h, uint8_t out[32])
 }
 
 
-/*
- * Four bytes, the first one lowest, become eight: a half in each, and then
- * its character.
- */
+/* The digits of eight bytes: halves side by side, then their characters. */
 
 static inline void
-mg_hex_put(uint64_t x, char *out)
+mg_hex_put(const uint8_t *data, char *out)
 {
-    uint64_t  over;
+    uint64_t     word;
+    mg_hex_t     x, high, low;
+    mg_hex_in_t  in;
 
-    x = (x | x << 16) & 0x0000ffff0000ffffULL;
-    x = (x | x << 8) & 0x00ff00ff00ff00ffULL;
-    x = (x >> 4 & 0x000f000f000f000fULL)
-        | (x & 0x000f000f000f000fULL) << 8;
+    memcpy(&word, data, MG_HEX_STEP);
+    in = (mg_hex_in_t) { word };
 
-    over = (x + 0x0606060606060606ULL) >> 4 & 0x0101010101010101ULL;
-    x += 0x3030303030303030ULL + over * ('a' - '0' - 10);
+    high = (mg_hex_t) (in >> 4) & 15;
+    low = (mg_hex_t) in & 15;
+    x = __builtin_shufflevector(high, low, 0, 16, 1, 17, 2, 18, 3, 19,
+                                4, 20, 5, 21, 6, 22, 7, 23);
+    x += '0' + ((x > 9) & ('a' - '0' - 10));
 
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    x = __builtin_bswap64(x);
-#endif
-
-    memcpy(out, &x, 8);
+    memcpy(out, &x, sizeof(x));
 }
 
 
@@ -195,18 +198,12 @@ void
 mg_hex(const uint8_t *data, size_t n, char *out)
 {
     size_t             i;
-    uint64_t           x;
     static const char  digits[] = "0123456789abcdef";
 
-    for ( ; n >= 8; n -= 8, data += 8, out += 16) {
-        memcpy(&x, data, 8);
-
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-        x = __builtin_bswap64(x);
-#endif
-
-        mg_hex_put(x & 0xffffffff, out);
-        mg_hex_put(x >> 32, out + 8);
+    for ( ; n >= MG_HEX_STEP; n -= MG_HEX_STEP) {
+        mg_hex_put(data, out);
+        data += MG_HEX_STEP;
+        out += 2 * MG_HEX_STEP;
     }
 
     for (i = 0; i < n; i++) {

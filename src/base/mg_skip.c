@@ -12,6 +12,14 @@
 #include <stddef.h>
 
 
+const uint8_t  mg_skip_stops[256] = {
+    [0 ... 0x1f] = 2,
+    ['"'] = 3,
+    ['\\'] = 3,
+    [0x80 ... 0xff] = 2
+};
+
+
 const char *
 mg_skip_quoted(const char *p, const char *end)
 {

@@ -12,6 +12,8 @@
 #ifndef MG_SKIP_H
 #define MG_SKIP_H
 
+#include <stdint.h>
+
 #if defined(__SSE2__)
 #include <emmintrin.h>
 #endif
@@ -19,6 +21,10 @@
 
 /* Brackets within brackets that mg_skip_value() follows. */
 #define MG_SKIP_DEPTH   64
+
+
+/* Bit 0: a quote or a backslash; bit 1: that, or what strict adds. */
+extern const uint8_t  mg_skip_stops[256];
 
 
 #if defined(__SSE2__)
@@ -75,8 +81,8 @@ mg_skip_string(const char *p, const char *end, int strict)
 
 #endif
 
-    while (p != end && *p != '"' && *p != '\\'
-           && (!strict || (*p & 0xe0) == 0x20 || (*p & 0xc0) == 0x40))
+    while (p != end
+           && !(mg_skip_stops[(unsigned char) *p] & (strict ? 2 : 1)))
     {
         p++;
     }
