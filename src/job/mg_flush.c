@@ -41,7 +41,7 @@
 typedef struct {
     const mg_env_t  *env;
     unsigned         slot;
-    mg_record_t     *records;      /* MG_FLUSH_RECORDS of them */
+    mg_record_ref_t *records;      /* MG_FLUSH_RECORDS of them */
     unsigned         n;
     uint64_t         stored;
     uint64_t         refused;
@@ -67,12 +67,14 @@ static int mg_flush_behind(const mg_ring_t *ring, uint64_t cursor);
 static int mg_flush_keep(mg_flush_t *f, int behind, mg_error_t *e);
 
 static int mg_flush_store(mg_flush_t *f, mg_error_t *e);
-static int mg_flush_some(mg_flush_t *f, mg_pg_t *c, const mg_record_t *r,
+static int mg_flush_some(mg_flush_t *f, mg_pg_t *c, const mg_record_ref_t *r,
     unsigned n, mg_error_t *e);
-static int mg_flush_refuse(mg_flush_t *f, const mg_record_t *r, unsigned n,
+static int mg_flush_refuse(mg_flush_t *f, const mg_record_ref_t *r,
     const mg_error_t *why, mg_error_t *e);
 
 static int mg_flush_spool(mg_flush_t *f, mg_error_t *e);
+static int mg_flush_file(const mg_flush_t *f, const mg_record_ref_t *r,
+    unsigned n, const char *suffix, mg_error_t *e);
 static int mg_flush_append(const mg_env_t *env, unsigned slot,
     const char *suffix, mg_str_t bytes, mg_error_t *e);
 static int mg_flush_open(const char *path, mg_error_t *e);
@@ -261,7 +263,7 @@ mg_flush_begin(mg_flush_t *f, const mg_env_t *env, unsigned slot,
     f->stored = 0;
     f->refused = 0;
 
-    f->records = malloc(MG_FLUSH_RECORDS * sizeof(mg_record_t));
+    f->records = malloc(MG_FLUSH_RECORDS * sizeof(mg_record_ref_t));
 
     if (f->records == NULL) {
         return mg_error_set(e, MG_E_INTERNAL, NULL,
@@ -295,7 +297,7 @@ mg_flush_take(mg_flush_t *f, const mg_ring_t *ring, uint64_t *cursor)
 
     while (f->n < MG_FLUSH_RECORDS && mg_ring_next(ring, cursor, &s)) {
 
-        if (mg_record_get(s.data, s.len, &f->records[f->n]) != MG_OK) {
+        if (mg_record_refer(s.data, s.len, &f->records[f->n]) != MG_OK) {
             lost++;
             continue;
         }
@@ -354,7 +356,7 @@ mg_flush_store(mg_flush_t *f, mg_error_t *e)
 
 
 static int
-mg_flush_some(mg_flush_t *f, mg_pg_t *c, const mg_record_t *r, unsigned n,
+mg_flush_some(mg_flush_t *f, mg_pg_t *c, const mg_record_ref_t *r, unsigned n,
     mg_error_t *e)
 {
     uint64_t    stored;
@@ -375,7 +377,7 @@ mg_flush_some(mg_flush_t *f, mg_pg_t *c, const mg_record_t *r, unsigned n,
     }
 
     if (n == 1) {
-        return mg_flush_refuse(f, r, n, &why, e);
+        return mg_flush_refuse(f, r, &why, e);
     }
 
     if (mg_flush_some(f, c, r, n / 2, e) != MG_OK) {
@@ -389,39 +391,20 @@ mg_flush_some(mg_flush_t *f, mg_pg_t *c, const mg_record_t *r, unsigned n,
 /* Kept in a file of its own, for a person to look at. */
 
 static int
-mg_flush_refuse(mg_flush_t *f, const mg_record_t *r, unsigned n,
+mg_flush_refuse(mg_flush_t *f, const mg_record_ref_t *r,
     const mg_error_t *why, mg_error_t *e)
 {
-    int       rc;
-    char     *p;
-    mg_buf_t  b;
-
-    mg_buf_init(&b, 0);
-
-    p = mg_buf_reserve(&b, MG_RECORD_SIZE_MAX);
-
-    if (p == NULL) {
-        return mg_error_set(e, MG_E_INTERNAL, NULL, "out of memory");
+    if (mg_flush_file(f, r, 1, "bad", e) != MG_OK) {
+        return MG_ERROR;
     }
 
-    mg_record_encode(r, p);
-    b.len += mg_record_size(r);
-
-    rc = mg_flush_append(f->env, f->slot, "bad", mg_buf_view(&b), e);
-
-    mg_buf_free(&b);
-
-    if (rc != MG_OK) {
-        return rc;
-    }
-
-    mg_metric_add(f->env->metrics, RECORDS_DROPPED, n);
+    mg_metric_add(f->env->metrics, RECORDS_DROPPED, 1);
 
     if (f->refused++ == 0) {
         f->env->log(MG_LOG_ERROR, "the database refused an inference record "
                     "for \"" MG_STR_FMT "\": %s; it is kept in "
                     "\"%s/spool/%u-%d.bad\"",
-                    MG_STR_ARG(r->str[MG_RS_TABLE]), why->message,
+                    MG_STR_ARG(r->table), why->message,
                     f->env->state_dir, f->slot, (int) getpid());
     }
 
@@ -434,39 +417,46 @@ mg_flush_refuse(mg_flush_t *f, const mg_record_t *r, unsigned n,
 static int
 mg_flush_spool(mg_flush_t *f, mg_error_t *e)
 {
-    int        rc;
-    size_t     n;
-    unsigned   i;
-    mg_buf_t   bytes;
-    uint64_t  *wire;
-
-    wire = malloc(MG_RECORD_SIZE_MAX);
-
-    if (wire == NULL) {
-        return mg_error_set(e, MG_E_INTERNAL, NULL,
-                            "out of memory for the spool");
+    if (mg_flush_file(f, f->records, f->n, "rec", e) != MG_OK) {
+        return MG_ERROR;
     }
+
+    mg_metric_add(f->env->metrics, RECORDS_SPOOLED, f->n);
+
+    return MG_OK;
+}
+
+
+/* As they are in the ring, but for the checksum. */
+
+static int
+mg_flush_file(const mg_flush_t *f, const mg_record_ref_t *r, unsigned n,
+    const char *suffix, mg_error_t *e)
+{
+    int       rc;
+    size_t    at;
+    unsigned  i;
+    mg_buf_t  bytes;
 
     mg_buf_init(&bytes, 0);
 
-    for (i = 0; i < f->n; i++) {
-        n = mg_record_size(&f->records[i]);
-        mg_record_encode(&f->records[i], wire);
-        mg_buf_add(&bytes, wire, n);
-    }
+    for (i = 0; i < n; i++) {
+        at = bytes.len;
+        mg_buf_add(&bytes, r[i].wire.data, r[i].wire.len);
 
-    free(wire);
+        if (bytes.failed) {
+            break;
+        }
+
+        mg_record_seal(bytes.data + at);
+    }
 
     rc = bytes.failed ? mg_error_set(e, MG_E_INTERNAL, NULL,
                                      "out of memory for the spool")
-                      : mg_flush_append(f->env, f->slot, "rec",
+                      : mg_flush_append(f->env, f->slot, suffix,
                                         mg_buf_view(&bytes), e);
 
     mg_buf_free(&bytes);
-
-    if (rc == MG_OK) {
-        mg_metric_add(f->env->metrics, RECORDS_SPOOLED, f->n);
-    }
 
     return rc;
 }
@@ -796,16 +786,17 @@ mg_flush_step(mg_flush_t *f, mg_flush_file_t *file, int fd,
 
 
 /*
- * Decodes as many whole records as there are; bytes that are none are
- * passed over up to the next record.  Returns the bytes that are done with.
+ * Finds as many whole records as there are; bytes that are none are passed
+ * over up to the next record.  Returns the bytes that are done with.
  */
 
 static size_t
 mg_flush_decode(mg_flush_t *f, const char *data, size_t len, int last)
 {
-    int       rc;
-    size_t    at, used;
-    unsigned  lost, bad;
+    int          rc;
+    size_t       at, used;
+    unsigned     lost, bad;
+    mg_record_t  record;
 
     f->n = 0;
     lost = 0;
@@ -813,9 +804,11 @@ mg_flush_decode(mg_flush_t *f, const char *data, size_t len, int last)
 
     for (at = 0; at < len && f->n < MG_FLUSH_RECORDS; at += used) {
 
-        rc = mg_record_decode(data + at, len - at, &f->records[f->n], &used);
+        rc = mg_record_decode(data + at, len - at, &record, &used);
 
         if (rc == MG_OK) {
+            f->records[f->n].wire = mg_str_n(data + at, used);
+            f->records[f->n].table = record.str[MG_RS_TABLE];
             f->n++;
             bad = 0;
             continue;

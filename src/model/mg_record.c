@@ -64,7 +64,7 @@ typedef struct {
 } mg_record_wire_t;
 
 
-#define MG_RECORD_HEAD      16           /* magic, len, checksum */
+#define MG_RECORD_HEAD      offsetof(mg_record_wire_t, id)
 
 #define MG_RECORD_OLD_SIZE  offsetof(mg_record_wire_t, parts)
 #define MG_RECORD_OLD_N     16           /* strings */
@@ -83,10 +83,29 @@ _Static_assert(sizeof(mg_record_wire_t) + MG_RS_N * sizeof(uint16_t)
                <= MG_RECORD_SIZE_MAX, "the longest has room");
 
 
+/* Where the strings of a record begin, and how many there are. */
+typedef struct {
+    uint32_t  len;            /* of all */
+    uint32_t  fixed;
+    uint32_t  strings;
+} mg_record_shape_t;
+
+
+/* What a record of MG_RECORD_BEFORE leaves open. */
+
+static const mg_record_wire_t  mg_record_unsaid = {
+    .parts = { MG_TOKENS_UNKNOWN, MG_TOKENS_UNKNOWN, MG_TOKENS_UNKNOWN, 0 }
+};
+
+
 static void mg_record_figures(const mg_record_t *r, mg_record_wire_t *w);
 static char *mg_record_body_put(char *p, mg_str_t body);
 static int mg_record_read(const void *data, size_t len, mg_record_t *r,
     size_t *used, int sealed);
+static int mg_record_look(const void *data, size_t len,
+    mg_record_shape_t *shape);
+static const char *mg_record_string(const char *p, const char *end,
+    mg_str_t *s);
 static int mg_record_begun(const void *data, size_t len);
 static void mg_record_fixed(const mg_record_wire_t *w, mg_record_t *r);
 static const char *mg_record_body_get(const char *p, const char *end,
@@ -156,13 +175,25 @@ mg_record_size(const mg_record_t *r)
 void
 mg_record_encode(const mg_record_t *r, void *out)
 {
-    mg_record_wire_t  *w;
-
     mg_record_put(r, out);
+    mg_record_seal(out);
+}
 
-    w = out;
-    w->checksum = mg_sum64((char *) out + MG_RECORD_HEAD,
-                           w->len - MG_RECORD_HEAD);
+
+void
+mg_record_seal(void *wire)
+{
+    char      *p;
+    uint32_t   len;
+    uint64_t   sum;
+
+    p = wire;
+
+    memcpy(&len, p + offsetof(mg_record_wire_t, len), sizeof(uint32_t));
+
+    sum = mg_sum64(p + MG_RECORD_HEAD, len - MG_RECORD_HEAD);
+
+    memcpy(p + offsetof(mg_record_wire_t, checksum), &sum, sizeof(uint64_t));
 }
 
 
@@ -300,83 +331,81 @@ mg_record_get(const void *data, size_t len, mg_record_t *r)
 }
 
 
-static int
-mg_record_read(const void *data, size_t len, mg_record_t *r, size_t *used,
-    int sealed)
+int
+mg_record_refer(const void *data, size_t len, mg_record_ref_t *ref)
 {
-    size_t             fixed;
-    uint16_t           n;
-    unsigned           i, strings;
-    const char        *p, *end;
-    mg_record_wire_t   w;
+    const char         *p;
+    mg_record_shape_t   shape;
 
-    if (len < MG_RECORD_OLD_SIZE) {
-
-        /* what is there of the magic must be right even so */
-
-        return mg_record_begun(data, len) ? MG_AGAIN : MG_ERROR;
-    }
-
-    memcpy(&w, data, MG_RECORD_HEAD);
-
-    if (w.magic == MG_RECORD_MAGIC) {
-        fixed = sizeof(mg_record_wire_t);
-        strings = MG_RS_N;
-
-    } else if (w.magic == MG_RECORD_BEFORE) {
-        fixed = MG_RECORD_OLD_SIZE;
-        strings = MG_RECORD_OLD_N;
-        memset((char *) &w + fixed, 0, sizeof(mg_record_wire_t) - fixed);
-
-    } else {
+    if (mg_record_look(data, len, &shape) != MG_OK) {
         return MG_ERROR;
     }
 
-    if (w.len < fixed + strings * sizeof(uint16_t)
-        || w.len > MG_RECORD_SIZE_MAX)
+    p = data;
+
+    if (mg_record_string(p + shape.fixed, p + shape.len, &ref->table)
+        == NULL)
     {
         return MG_ERROR;
     }
 
-    if (len < w.len) {
-        return MG_AGAIN;
+    ref->wire = mg_str_n(p, shape.len);
+
+    return MG_OK;
+}
+
+
+static int
+mg_record_read(const void *data, size_t len, mg_record_t *r, size_t *used,
+    int sealed)
+{
+    int                 rc;
+    unsigned            i;
+    const char         *p, *end;
+    mg_record_wire_t    w;
+    mg_record_shape_t   shape;
+
+    rc = mg_record_look(data, len, &shape);
+
+    if (rc != MG_OK) {
+        return rc;
     }
 
+    p = data;
+    end = p + shape.len;
+
+    memcpy(&w, p, shape.fixed);
+    memcpy((char *) &w + shape.fixed,
+           (const char *) &mg_record_unsaid + shape.fixed,
+           sizeof(mg_record_wire_t) - shape.fixed);
+
     if (sealed
-        && mg_sum64((const char *) data + MG_RECORD_HEAD,
-                    w.len - MG_RECORD_HEAD)
+        && mg_sum64(p + MG_RECORD_HEAD, shape.len - MG_RECORD_HEAD)
            != w.checksum)
     {
         return MG_ERROR;
     }
 
-    memcpy(&w, data, fixed);
-    mg_record_init(r);
     mg_record_fixed(&w, r);
 
-    if (w.magic == MG_RECORD_MAGIC) {
-        memcpy(&r->usage.cache_write_5m, w.parts, sizeof(w.parts));
-    }
+    p += shape.fixed;
 
-    p = (const char *) data + fixed;
-    end = (const char *) data + w.len;
+    for (i = 0; i < MG_RS_N; i++) {
 
-    for (i = 0; i < strings; i++) {
-
-        if ((size_t) (end - p) < sizeof(uint16_t)) {
-            return MG_ERROR;
+        if (i >= shape.strings) {
+            r->str[i] = mg_str_null;
+            continue;
         }
 
-        memcpy(&n, p, sizeof(uint16_t));
-        p += sizeof(uint16_t);
+        p = mg_record_string(p, end, &r->str[i]);
 
-        if (n > end - p) {
+        if (p == NULL) {
             return MG_ERROR;
         }
-
-        r->str[i] = mg_str_n(p, n);
-        p += n;
     }
+
+    r->request_body = mg_str_null;
+    r->response_body = mg_str_null;
 
     if (r->bodies & MG_POLICY_REQUEST_BODY) {
         p = mg_record_body_get(p, end, &r->request_body);
@@ -390,9 +419,73 @@ mg_record_read(const void *data, size_t len, mg_record_t *r, size_t *used,
         return MG_ERROR;
     }
 
-    *used = w.len;
+    *used = shape.len;
 
     return MG_OK;
+}
+
+
+/* MG_AGAIN: len is too short for it. */
+
+static int
+mg_record_look(const void *data, size_t len, mg_record_shape_t *shape)
+{
+    uint32_t  head[2];           /* magic, len */
+
+    if (len < MG_RECORD_OLD_SIZE) {
+
+        /* what is there of the magic must be right even so */
+
+        return mg_record_begun(data, len) ? MG_AGAIN : MG_ERROR;
+    }
+
+    memcpy(head, data, sizeof(head));
+
+    if (head[0] == MG_RECORD_MAGIC) {
+        shape->fixed = sizeof(mg_record_wire_t);
+        shape->strings = MG_RS_N;
+
+    } else if (head[0] == MG_RECORD_BEFORE) {
+        shape->fixed = MG_RECORD_OLD_SIZE;
+        shape->strings = MG_RECORD_OLD_N;
+
+    } else {
+        return MG_ERROR;
+    }
+
+    shape->len = head[1];
+
+    if (shape->len < shape->fixed + shape->strings * sizeof(uint16_t)
+        || shape->len > MG_RECORD_SIZE_MAX)
+    {
+        return MG_ERROR;
+    }
+
+    return len < shape->len ? MG_AGAIN : MG_OK;
+}
+
+
+/* What follows it; NULL: it goes beyond the end. */
+
+static const char *
+mg_record_string(const char *p, const char *end, mg_str_t *s)
+{
+    uint16_t  n;
+
+    if ((size_t) (end - p) < sizeof(uint16_t)) {
+        return NULL;
+    }
+
+    memcpy(&n, p, sizeof(uint16_t));
+    p += sizeof(uint16_t);
+
+    if (n > end - p) {
+        return NULL;
+    }
+
+    *s = mg_str_n(p, n);
+
+    return p + n;
 }
 
 
@@ -427,6 +520,7 @@ mg_record_fixed(const mg_record_wire_t *w, mg_record_t *r)
     memcpy(r->key_hash, w->key_hash, 16);
     memcpy(r->span_id, w->span_id, 8);
     memcpy(&r->usage, w->usage, sizeof(w->usage));
+    memcpy(&r->usage.cache_write_5m, w->parts, sizeof(w->parts));
 
     r->created_at = w->created_at;
     r->latency_us = w->latency_us;

@@ -106,6 +106,13 @@ typedef struct {
 } mg_record_t;
 
 
+/* One in its wire form, which stays where it is, and what it is sorted by. */
+typedef struct {
+    mg_str_t           wire;
+    mg_str_t           table;             /* lies within it */
+} mg_record_ref_t;
+
+
 /* Fields unknown, strings absent. */
 void mg_record_init(mg_record_t *r);
 
@@ -117,6 +124,9 @@ void mg_record_encode(const mg_record_t *r, void *out);
 
 /* The same for a ring: without the checksum. */
 void mg_record_put(const mg_record_t *r, void *out);
+
+/* Makes of what mg_record_put() wrote what mg_record_encode() writes. */
+void mg_record_seal(void *wire);
 
 /*
  * Puts r, whose strings are those of wire: an earlier state of the same
@@ -136,6 +146,12 @@ int mg_record_decode(const void *data, size_t len, mg_record_t *r,
  * if it is no record; memory that was changed within one is not noticed.
  */
 int mg_record_get(const void *data, size_t len, mg_record_t *r);
+
+/*
+ * Looks no further than the table.  MG_ERROR if it is no record; whether the
+ * rest of it can be read mg_record_get() will tell.
+ */
+int mg_record_refer(const void *data, size_t len, mg_record_ref_t *ref);
 
 /*
  * A body as text that a database takes: NUL, control characters other than

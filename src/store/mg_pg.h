@@ -115,6 +115,10 @@ int mg_pg_answer(mg_pg_t *c, mg_pg_rows_t **rows, mg_error_t *e);
 
 const char *mg_pg_sqlstate(const mg_pg_t *c);
 
+/*
+ * Nothing is sent before there is a statement, so what is wrong with the
+ * database is told by that one.
+ */
 int mg_pg_begin(mg_pg_t *c, mg_error_t *e);
 int mg_pg_begin_snapshot(mg_pg_t *c, mg_error_t *e);  /* REPEATABLE READ,
                                                          READ ONLY */
@@ -137,6 +141,13 @@ mg_str_t mg_pg_ident(mg_arena_t *a, const char *schema, mg_str_t name);
 
 
 /* -- COPY ... FROM STDIN, and TO STDOUT -- */
+
+/*
+ * Bytes that are sent at once.  With the five of libpq in front they are whole
+ * blocks of 8 KB, and only those leave without a system call of their own for
+ * the rest.
+ */
+#define MG_PG_COPY_PIECE   (64 * 1024 - 5)
 
 int mg_pg_copy_begin(mg_pg_t *c, const char *sql, mg_error_t *e);
 /* Rows as text made with the helpers below, or binary as of mg_pg_row.h. */

@@ -16,10 +16,6 @@
 #include "model/mg_catalog.h"
 
 
-/* What is sent before the socket is asked to take it. */
-#define MG_PG_COPY_PIECE   (64 * 1024)
-
-
 static int mg_pg_copy_rest(mg_pg_t *c, uint64_t *rows, mg_error_t *e);
 static inline char *mg_pg_copy_room(mg_buf_t *b, size_t n);
 static inline size_t mg_pg_copy_plain(char *out, const char *in, size_t len);

@@ -262,7 +262,8 @@ int mg_store_group_create(mg_pg_t *c, const mg_actor_t *who, mg_arena_t *a,
  * members and ranges, and edits it; MG_ERROR with *e refuses.  Then rows,
  * memberships, ranges and the event are written and version is raised.
  * Serves PATCH, bulk assign and member removal.  what: "updated",
- * "members_assigned", ...; expect_version 0: any, else MG_E_PRECONDITION.
+ * "members_assigned", ...; expect_version 0: any, below 0: none, else
+ * MG_E_PRECONDITION if the group has another one.
  */
 typedef int (*mg_store_group_change_pt)(void *ctx, mg_group_t *g,
     mg_error_t *e);
@@ -636,9 +637,10 @@ int mg_store_score_next(mg_pg_t *c, mg_str_t org_id, mg_str_t provider,
  * COPY into the groups' tables, one transaction for all; on a duplicate key
  * once more through a temporary table that leaves out what is there.
  * Records are sorted by table inside; those whose table is gone are kept in
- * inference_unassigned.  *stored: rows written.
+ * inference_unassigned.  *stored: rows written.  One that cannot be read
+ * fails all of them, as one does that the database refuses.
  */
-int mg_store_records(mg_pg_t *c, const mg_record_t *records, unsigned n,
+int mg_store_records(mg_pg_t *c, const mg_record_ref_t *records, unsigned n,
     uint64_t *stored, mg_error_t *e);
 
 /* Partitions for the coming days of every group; under an advisory lock. */

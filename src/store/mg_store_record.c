@@ -9,9 +9,10 @@
  * table whose rows are inserted where there is none.  So is a batch for a
  * table that is gone: its records are kept in inference_unassigned.
  *
- * Rows are in COPY's binary format (mg_pg_row.h) in one buffer, sent and
- * begun anew when it is full, so that it stays in the processor's cache;
- * nothing is allocated for a row.
+ * Rows are in COPY's binary format (mg_pg_row.h) in one buffer, of which a
+ * piece is sent when there is one, so that it stays in the processor's cache.
+ * For the same reason a record is decoded when its row is made, always to
+ * the same place; nothing is allocated for a row.
  *
  * Pool threads; blocks.
  */
@@ -25,9 +26,6 @@
 #include "model/mg_cost.h"
 #include "model/mg_policy.h"
 
-
-/* Bytes of rows that are gathered before they are sent. */
-#define MG_RECORD_ROWS       (64 * 1024)
 
 #define MG_RECORD_COLUMNS                                                     \
     "inference_id, created_at, org_id, group_id, group_name, "                \
@@ -65,7 +63,8 @@ typedef struct {
     mg_arena_t          *arena;
     mg_arena_t          *scratch;      /* of one row */
     mg_buf_t             rows;
-    const mg_record_t  **sorted;
+    mg_record_t          record;       /* of that row */
+    const mg_record_ref_t  **sorted;
     unsigned             n;
     unsigned             one;          /* table for all of them */
 } mg_records_t;
@@ -77,6 +76,7 @@ static int mg_records_insert(mg_records_t *s, mg_str_t table,
     uint64_t *stored, mg_error_t *e);
 static int mg_records_copy(mg_records_t *s, mg_str_t target, unsigned first,
     unsigned end, mg_error_t *e);
+static int mg_records_send(mg_records_t *s, size_t more, mg_error_t *e);
 static unsigned mg_records_run(const mg_records_t *s, unsigned first);
 static int mg_records_table(mg_records_t *s, mg_str_t name, mg_str_t *table,
     mg_error_t *e);
@@ -86,22 +86,22 @@ static char *mg_record_row_rest(char *p, const mg_record_t *r);
 static char *mg_record_row_more(char *p, const mg_record_t *r);
 static char *mg_record_row_hex(char *p, const uint8_t *bytes);
 static char *mg_record_row_body(char *p, mg_str_t body, unsigned kept);
+static inline uint8_t mg_record_digit(char c);
 static mg_str_t mg_record_trace(const mg_record_t *r);
 static mg_str_t mg_record_attempts(mg_records_t *s, const mg_record_t *r);
-static mg_str_t mg_record_name(const char *const *names, unsigned n,
-    unsigned i);
+static mg_str_t mg_record_name(const mg_str_t *names, unsigned n, unsigned i);
 
 
-static const char * const  mg_record_key_sources[] = {
-    NULL, "header", "body", "token"
+static const mg_str_t  mg_record_key_sources[] = {
+    { NULL, 0 }, mg_str("header"), mg_str("body"), mg_str("token")
 };
 
-static const char * const  mg_record_usage_sources[] = {
-    NULL, "provider", "partial"
+static const mg_str_t  mg_record_usage_sources[] = {
+    { NULL, 0 }, mg_str("provider"), mg_str("partial")
 };
 
-static const char * const  mg_record_kinds[] = {
-    "inference", "shadow"
+static const mg_str_t  mg_record_kinds[] = {
+    mg_str("inference"), mg_str("shadow")
 };
 
 /* In the order of MG_RECORD_COLUMNS. */
@@ -116,7 +116,7 @@ static const mg_record_string_e  mg_record_strings[] = {
 
 
 int
-mg_store_records(mg_pg_t *c, const mg_record_t *records, unsigned n,
+mg_store_records(mg_pg_t *c, const mg_record_ref_t *records, unsigned n,
     uint64_t *stored, mg_error_t *e)
 {
     int            rc;
@@ -133,11 +133,11 @@ mg_store_records(mg_pg_t *c, const mg_record_t *records, unsigned n,
 
     s.c = c;
     s.n = n;
-    s.sorted = malloc(n * sizeof(mg_record_t *));
+    s.sorted = malloc(n * sizeof(mg_record_ref_t *));
     s.arena = mg_arena_create(0);
     s.scratch = mg_arena_create(0);
     mg_buf_init(&s.rows, 0);
-    (void) mg_buf_reserve(&s.rows, MG_RECORD_ROWS + MG_RECORD_ROWS / 4);
+    (void) mg_buf_reserve(&s.rows, MG_PG_COPY_PIECE + MG_PG_COPY_PIECE / 4);
 
     if (s.sorted == NULL || s.arena == NULL || s.scratch == NULL
         || s.rows.failed)
@@ -153,7 +153,7 @@ mg_store_records(mg_pg_t *c, const mg_record_t *records, unsigned n,
         s.one = (mg_records_run(&s, 0) == n);
 
         if (!s.one) {
-            qsort(s.sorted, n, sizeof(mg_record_t *), mg_record_cmp);
+            qsort(s.sorted, n, sizeof(mg_record_ref_t *), mg_record_cmp);
         }
 
         rc = mg_records_fast(&s, &why);
@@ -195,7 +195,7 @@ mg_records_fast(mg_records_t *s, mg_error_t *e)
 
     for (i = 0; rc == MG_OK && i < s->n; i = end) {
         end = s->one ? s->n : mg_records_run(s, i);
-        table = s->sorted[i]->str[MG_RS_TABLE];
+        table = s->sorted[i]->table;
         target = mg_pg_ident(s->arena, "model",
                              table.len ? table : mg_str(MG_RECORD_UNKNOWN));
 
@@ -227,7 +227,7 @@ mg_records_slow(mg_records_t *s, uint64_t *stored, mg_error_t *e)
     for (i = 0; rc == MG_OK && i < s->n; i = end) {
         end = mg_records_run(s, i);
 
-        rc = mg_records_table(s, s->sorted[i]->str[MG_RS_TABLE], &table, e);
+        rc = mg_records_table(s, s->sorted[i]->table, &table, e);
 
         if (rc == MG_OK) {
             rc = mg_records_copy(s, mg_str(MG_RECORD_BATCH), i, end, e);
@@ -308,6 +308,7 @@ static int
 mg_records_copy(mg_records_t *s, mg_str_t target, unsigned first,
     unsigned end, mg_error_t *e)
 {
+    size_t    more;
     unsigned  i;
     mg_str_t  sql;
 
@@ -328,29 +329,57 @@ mg_records_copy(mg_records_t *s, mg_str_t target, unsigned first,
                sizeof(MG_PG_ROW_SIGNATURE) - 1);
 
     for (i = first; i < end; i++) {
-        mg_record_row(s, s->sorted[i]);
 
-        if (i + 1 == end) {
-            mg_buf_add(&s->rows, MG_PG_ROW_TRAILER,
-                       sizeof(MG_PG_ROW_TRAILER) - 1);
-
-        } else if (s->rows.len < MG_RECORD_ROWS) {
-            continue;
+        if (mg_record_get(s->sorted[i]->wire.data, s->sorted[i]->wire.len,
+                          &s->record)
+            != MG_OK)
+        {
+            (void) mg_pg_copy_end(s->c, "damaged", e);
+            return mg_error_set(e, MG_E_INVALID, NULL,
+                                "the record is damaged");
         }
 
-        if (s->rows.failed) {
-            (void) mg_pg_copy_end(s->c, "out of memory", e);
-            return mg_store_memory(e);
-        }
+        mg_record_row(s, &s->record);
 
-        if (mg_pg_copy_data(s->c, mg_buf_view(&s->rows), e) != MG_OK) {
+        more = s->rows.len % MG_PG_COPY_PIECE;
+
+        if (more < s->rows.len && mg_records_send(s, more, e) != MG_OK) {
             return MG_ERROR;
         }
+    }
 
-        s->rows.len = 0;
+    mg_buf_add(&s->rows, MG_PG_ROW_TRAILER, sizeof(MG_PG_ROW_TRAILER) - 1);
+
+    if (mg_records_send(s, 0, e) != MG_OK) {
+        return MG_ERROR;
     }
 
     return mg_pg_copy_end(s->c, NULL, e);
+}
+
+
+/* All rows that were gathered, but for the last bytes of them. */
+
+static int
+mg_records_send(mg_records_t *s, size_t more, mg_error_t *e)
+{
+    mg_str_t  part;
+
+    if (s->rows.failed) {
+        (void) mg_pg_copy_end(s->c, "out of memory", e);
+        return mg_store_memory(e);
+    }
+
+    part = mg_str_n(s->rows.data, s->rows.len - more);
+
+    if (mg_pg_copy_data(s->c, part, e) != MG_OK) {
+        return MG_ERROR;
+    }
+
+    s->rows.len = more;
+    memmove(s->rows.data, part.data + part.len, more);
+
+    return MG_OK;
 }
 
 
@@ -360,10 +389,10 @@ mg_records_run(const mg_records_t *s, unsigned first)
     unsigned  i;
     mg_str_t  table;
 
-    table = s->sorted[first]->str[MG_RS_TABLE];
+    table = s->sorted[first]->table;
 
     for (i = first + 1; i < s->n; i++) {
-        if (!mg_str_eq(s->sorted[i]->str[MG_RS_TABLE], table)) {
+        if (!mg_str_eq(s->sorted[i]->table, table)) {
             break;
         }
     }
@@ -377,15 +406,15 @@ mg_records_run(const mg_records_t *s, unsigned first)
 static int
 mg_record_cmp(const void *one, const void *two)
 {
-    int                 rc;
-    const mg_record_t  *a, *b;
+    int                     rc;
+    const mg_record_ref_t  *a, *b;
 
-    a = *(const mg_record_t * const *) one;
-    b = *(const mg_record_t * const *) two;
+    a = *(const mg_record_ref_t * const *) one;
+    b = *(const mg_record_ref_t * const *) two;
 
-    rc = mg_str_cmp(a->str[MG_RS_TABLE], b->str[MG_RS_TABLE]);
+    rc = mg_str_cmp(a->table, b->table);
 
-    return rc ? rc : memcmp(&a->id, &b->id, sizeof(mg_uuid_t));
+    return rc ? rc : (a > b) - (a < b);
 }
 
 
@@ -560,13 +589,23 @@ mg_record_row_body(char *p, mg_str_t body, unsigned kept)
 }
 
 
+/* Hexadecimal; without a branch, so that many are looked at at once. */
+
+static inline uint8_t
+mg_record_digit(char c)
+{
+    return ((uint8_t) (c - '0') < 10) | ((uint8_t) ((c | 0x20) - 'a') < 6);
+}
+
+
 /* Of "00-<trace>-<span>-01"; absent, if it is not such. */
 
 static mg_str_t
 mg_record_trace(const mg_record_t *r)
 {
     mg_str_t  s;
-    uint8_t   bytes[MG_RECORD_TRACE / 2];
+    uint8_t   good;
+    unsigned  i;
 
     s = r->str[MG_RS_TRACEPARENT];
 
@@ -579,7 +618,11 @@ mg_record_trace(const mg_record_t *r)
 
     s = mg_str_n(s.data + MG_RECORD_TRACE_AT, MG_RECORD_TRACE);
 
-    return mg_unhex(s, bytes, sizeof(bytes)) == MG_OK ? s : mg_str_null;
+    for (i = 0, good = 1; i < MG_RECORD_TRACE; i++) {
+        good &= mg_record_digit(s.data[i]);
+    }
+
+    return good ? s : mg_str_null;
 }
 
 
@@ -625,9 +668,9 @@ mg_record_attempts(mg_records_t *s, const mg_record_t *r)
 
 
 static mg_str_t
-mg_record_name(const char *const *names, unsigned n, unsigned i)
+mg_record_name(const mg_str_t *names, unsigned n, unsigned i)
 {
-    return i < n ? mg_str_z(names[i]) : mg_str_null;
+    return i < n ? names[i] : mg_str_null;
 }
 
 

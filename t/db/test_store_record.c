@@ -46,12 +46,57 @@ rows(unsigned i)
 }
 
 
+/*
+ * In their wire form, but with the bytes that mg_record_put() would clean;
+ * the one at "cut", if there is such, without its last byte.
+ */
+
+static int
+put(unsigned n, unsigned cut, uint64_t *stored)
+{
+    int               rc;
+    char             *wire;
+    size_t            size;
+    unsigned          i, k;
+    mg_arena_t       *a;
+    mg_record_t       back;
+    mg_record_ref_t  *refs;
+
+    a = mg_arena_create(0);
+    refs = mg_arena_alloc(a, (n + 1) * sizeof(mg_record_ref_t));
+
+    for (i = 0; i < n; i++) {
+        size = mg_record_size(&records[i]);
+        wire = mg_arena_alloc(a, size);
+
+        mg_record_put(&records[i], wire);
+        (void) mg_record_get(wire, size, &back);
+
+        for (k = 0; k < MG_RS_N; k++) {
+            if (back.str[k].len) {
+                memcpy((char *) back.str[k].data, records[i].str[k].data,
+                       back.str[k].len);
+            }
+        }
+
+        (void) mg_record_refer(wire, size, &refs[i]);
+        refs[i].wire.len -= (i == cut);
+    }
+
+    rc = mg_store_records(db, refs, n, stored, &db_error);
+
+    mg_arena_destroy(a);
+
+    return rc;
+}
+
+
 static uint64_t
 store(unsigned n)
 {
     uint64_t  stored;
 
-    if (mg_store_records(db, records, n, &stored, &db_error) != MG_OK) {
+    if (put(n, n, &stored) != MG_OK) {
         fail("store: %s", db_error.message);
         return 0;
     }
@@ -315,9 +360,13 @@ test_refused(void)
     record(&records[1], &group[0], mg_now_us());
     records[1].str[MG_RS_PATH] = mg_str("\xff\xfe");
 
-    ok(mg_store_records(db, records, 2, &stored, &db_error) == MG_ERROR,
-       "bytes that are no text");
+    ok(put(2, 2, &stored) == MG_ERROR, "bytes that are no text");
     is_int(db_error.kind, MG_E_INVALID, "are invalid");
+    is_uint(stored, 0, "nothing is stored");
+
+    records[1].str[MG_RS_PATH] = mg_str("/");
+    ok(put(2, 1, &stored) == MG_ERROR, "a record that is cut off");
+    is_int(db_error.kind, MG_E_INVALID, "is invalid");
     is_uint(stored, 0, "nothing is stored");
     is_uint(store(1), 1, "the other one is, alone");
 }

@@ -163,10 +163,11 @@ long_strings(void)
 static void
 bodies(void)
 {
-    char         *text;
-    char          clean[64];
-    size_t        used, size;
-    mg_record_t   r, back;
+    char             *text;
+    char              clean[64];
+    size_t            used, size;
+    mg_record_t       r, back;
+    mg_record_ref_t   ref;
 
     text = malloc(2 * MG_RECORD_BODY_MAX);
     memset(text, 'b', 2 * MG_RECORD_BODY_MAX);
@@ -199,9 +200,22 @@ bodies(void)
 
     mg_record_put(&r, room);
     is_int(mg_record_get(room, size, &back), MG_OK, "in a ring");
+    is_int(mg_record_refer(room, size, &ref), MG_OK, "and looked at there");
+    ok(ref.wire.data == (char *) room && ref.wire.len == size
+       && mg_str_eq(ref.table, r.str[MG_RS_TABLE]), "its place, its table");
+    is_int(mg_record_decode(room, size, &back, &used), MG_ERROR,
+           "not fit for a file");
+    mg_record_seal(room);
+    is_int(mg_record_decode(room, size, &back, &used), MG_OK,
+           "but for its checksum");
     ((char *) room)[size - 4]++;
     is_int(mg_record_get(room, size, &back), MG_ERROR,
            "a length beyond the end");
+    is_int(mg_record_refer(room, size, &ref), MG_OK,
+           "is not seen before the rest is read");
+    is_int(mg_record_refer(room, size - 1, &ref), MG_ERROR, "half of it");
+    ((char *) room)[0]++;
+    is_int(mg_record_refer(room, size, &ref), MG_ERROR, "another magic");
 
     mg_record_text(clean, mg_str_n("{\"a\":\n\t\"\xe2\x82\xac \x01\xff\0"
                                    " plain text \xf0\x9f\x98\x80\"}\xe2", 34));
