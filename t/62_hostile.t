@@ -110,6 +110,16 @@ my %hostile = (
     },
     'rubbish' => sub { put($_[0], "\0\1\2 rubbish \xff" x 100) },
     'SSH' => sub { put($_[0], "SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n") },
+    'headers that steer nginx' => sub {
+        put($_[0], "$head${close}X-Accel-Redirect: /secret\r\n"
+            . "X-Accel-Limit-Rate: 1\r\nX-Accel-Buffering: yes\r\n"
+            . "Content-Length: 9\r\n\r\n" . '{"own":1}')
+    },
+    'headers of the gateway' => sub {
+        put($_[0], "$head${close}X-Model-Group: forged\r\n"
+            . "X-Model-Variant: forged\r\nx-model-role: forged\r\n"
+            . "X-INFERENCE-ID: forged\r\nContent-Length: 2\r\n\r\n{}")
+    },
     'a huge header' => sub {
         put($_[0], "${head}X-Huge: " . 'h' x 200_000 . "\r\n\r\n{}")
     },
@@ -222,6 +232,11 @@ my $gw = Gateway->new(workers => 2, server => $Gateway::locations . <<'END');
             model_auth off;
             model_split on;
             include model_proxy.conf;
+        }
+
+        location = /secret {
+            internal;
+            return 200 "of others";
         }
 END
 
@@ -559,6 +574,17 @@ subtest 'model servers that answer badly' => sub {
         ok $rec->{error_class}, "$how: as a failure"
             if $want eq 'cut' || $r->{status} >= 500;
     }
+
+    my $steered = infer({ model => 'mean', how => 'headers that steer nginx' },
+                        '/short/v1/x');
+    is $steered->{body}, '{"own":1}', 'no location is reached by a header';
+    is record($steered, 'mean')->{error_class}, undef, 'which is no failure';
+
+    my $forged = infer({ model => 'mean', how => 'headers of the gateway' },
+                       '/short/v1/x');
+    is_deeply [ @{ $forged->{headers} }{qw(x-model-group x-model-variant
+                                           x-model-role)} ],
+        [ 'mean', 'mean/m', 'champion' ], 'only the gateway says who served';
 
     my $w = $gw->wire;
     $w->request(POST => '/short/v1/x', {}, { model => 'mean',
