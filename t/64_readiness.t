@@ -425,7 +425,7 @@ subtest 'what changes while they load' => sub {
             if stage('proxied') ne 'loading';
         return { status => 503, json => { progress => 0.5 } };
     });
-    my $gw = Gateway->new(server => $locations . <<'END');
+    my $gw = Gateway->new(server => $locations . <<'END' . join '',
         location = /page { empty_gif; }
         location /control/ {
             model_require_ready on;
@@ -433,6 +433,7 @@ subtest 'what changes while they load' => sub {
             model_api;
         }
 END
+        map { "location = /page$_ { empty_gif; }\n" } 1 .. 40);
     my @loading = map { Upstream->new(sub { return $later }) } 1 .. 3;
 
     $gw->start->wait_ready;
@@ -448,6 +449,13 @@ END
 
     ok wait_until(sub { ($look->()->{backends} // 0) == 3 }), 'three';
     is $gw->get('/page')->{status}, 425, 'all locations wait';
+
+    for (1 .. 3) {
+        $gw->reload(wait_old => 1);
+        is scalar(grep { $gw->get("/page$_")->{status} != 425 } 1 .. 40), 0,
+           'and do after a reload, in memory that was used before';
+    }
+
     is $gw->get('/health')->{status}, 200, 'but not /health';
     is $gw->api(GET => '/api/v1/providers')->{status}, 200,
        'nor those that put it right';

@@ -331,10 +331,16 @@ ngx_http_model_create_loc_conf(ngx_conf_t *cf)
 {
     ngx_http_model_loc_conf_t  *lcf;
 
-    lcf = ngx_palloc(cf->pool, sizeof(ngx_http_model_loc_conf_t));
+    lcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_model_loc_conf_t));
     if (lcf == NULL) {
         return NULL;
     }
+
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     lcf->control = 0
+     */
 
     lcf->auth = NGX_CONF_UNSET_UINT;
     lcf->fallback = NGX_CONF_UNSET_PTR;
