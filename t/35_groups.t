@@ -138,6 +138,31 @@ subtest 'rollback' => sub {
 };
 
 
+# each promotion is undone once, the last one first
+
+subtest 'one after the other' => sub {
+    my $name = '/api/v1/model-groups/undo';
+    $gw->group('undo', {}, [ 'pa/m', 'champion', 70 ],
+               [ 'pb/m', 'challenger', 30 ]);
+
+    my $state = sub {
+        my $r = $gw->api(POST => "$name/$_[0]");
+        return join ' ', $r->{status}, map { $_->{role} }
+                         @{ $r->{json}{models} // [] };
+    };
+
+    my ($first, $second) = ('200 champion challenger',
+                            '200 challenger champion');
+    is $state->('promote'), $second, 'promoted';
+    is $state->('promote'), $first, 'and back, by another promotion';
+    is $state->('rollback'), $second, 'which is undone';
+    is $state->('promote'), $first, 'made again';
+    is $state->('rollback'), $second, 'undone again';
+    is $state->('rollback'), $first, 'the first one as well';
+    is $state->('rollback'), '409', 'and there is no other';
+};
+
+
 subtest 'what is asked for' => sub {
     my $r = $gw->api(POST => "$group/promote",
         { model_id => 'pb/m', traffic_percentage => 100 });
@@ -216,6 +241,35 @@ subtest 'audit' => sub {
     is $gw->api(DELETE => $group)->{status}, 204, 'deleted';
     is $gw->api(GET => "$group/events")->{json}{events}[0]{event}, 'deleted',
        'the trail stays';
+};
+
+
+# what somebody has read of one group must not pass for another of its name
+
+subtest 'another group of the name' => sub {
+    my $name = '/api/v1/model-groups/again';
+    my %auth = (Authorization => 'Bearer ' . $gw->token('operator'));
+    my $etag = sub {
+        $gw->group($_[0], {}, [ 'pa/m', 'champion', 100 ]);
+        return $gw->api(GET => $name)->{headers}{etag};
+    };
+
+    my $first = $etag->('again');
+    is $gw->api(DELETE => $name)->{status}, 204, 'deleted';
+    my $second = $etag->('again');
+    isnt $second, $first, 'another version';
+    is $gw->fetch(GET => $name, { %auth, 'If-None-Match' => $first })
+          ->{status}, 200, 'which is not the one that was read';
+    is $gw->fetch(DELETE => $name, { %auth, 'If-Match' => $first })->{status},
+       412, 'nor is it deleted for it';
+
+    is $gw->api(PATCH => $name, { name => 'moved' })->{status}, 200, 'renamed';
+    $gw->group('other', {}, [ 'pa/m', 'champion', 100 ]);
+    is $gw->api(PATCH => '/api/v1/model-groups/other', { name => 'again' })
+          ->{status}, 200, 'another one takes the name';
+    my ($was) = $second =~ /(\d+)/;
+    cmp_ok $gw->api(GET => $name)->{json}{version}, '>', $was,
+           'and goes on from there';
 };
 
 # members that a group cannot have; what was there stays

@@ -375,6 +375,16 @@ subtest 'groups' => sub {
                     { %auth, 'If-Match' => 'x' }, { status => 'active' });
     refused($r, 400, 'If-Match', qr/"x"/, 'no version');
 
+    for my $tag ('"abc"', 'W/"5f-1"', '""', '"9223372036854775808"', '"0"') {
+        $r = $gw->fetch('PATCH', "/api/v1/model-groups/$id",
+                        { %auth, 'If-Match' => $tag }, { status => 'paused' });
+        refused($r, 412, 'If-Match', qr/names none/, "the ETag $tag");
+    }
+
+    $r = $gw->fetch('PATCH', '/api/v1/model-groups/none',
+                    { %auth, 'If-Match' => '"abc"' }, { status => 'paused' });
+    refused($r, 404, 'group', qr/none/, 'of a group that is not there');
+
     $r = $gw->fetch('GET', "/api/v1/model-groups/$id", \%auth);
     is $gw->fetch('GET', "/api/v1/model-groups/$id",
                   { %auth, 'If-None-Match' => $r->{headers}{etag} })

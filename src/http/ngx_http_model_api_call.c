@@ -351,11 +351,20 @@ ngx_http_model_api_headers(ngx_http_request_t *r, mg_call_t *c, mg_error_t *e)
         len -= 2;
     }
 
-    if (len > 2 && p[0] == '"' && p[len - 1] == '"') {
+    if (len >= 2 && p[0] == '"' && p[len - 1] == '"') {
         version = ngx_atoi(p + 1, len - 2);
 
         if (version > 0) {
             c->if_match = version;
+            return NGX_OK;
+        }
+
+        /* a tag all the same, though no group has such a one */
+
+        if (mg_call_path(c, "group").data
+            && ngx_strlchr(p + 1, p + len - 1, '"') == NULL)
+        {
+            c->if_match = MG_CALL_NO_VERSION;
             return NGX_OK;
         }
     }

@@ -27,6 +27,9 @@
 #define MG_CALL_BODY_NEEDED     1
 #define MG_CALL_BODY_OPTIONAL   2
 
+/* If-Match names an ETag that is no version: no group has it. */
+#define MG_CALL_NO_VERSION      -1
+
 
 /* Bits of a method; the api module maps nginx's. */
 #define MG_GET      1
@@ -56,7 +59,7 @@ struct mg_call_s {
     unsigned         n_query;
     mg_str_t         body;        /* raw; {NULL, 0} without one */
     unsigned         respond_async:1;     /* Prefer: respond-async */
-    int64_t          if_match;    /* version, 0: none */
+    int64_t          if_match;    /* version, MG_CALL_NO_VERSION, 0: none */
     mg_str_t         target;      /* path and query as they were sent */
     mg_once_t        once;        /* Idempotency-Key; hash: mg_call_once() */
     const int       *cancel;      /* the client has gone */

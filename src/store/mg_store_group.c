@@ -216,6 +216,14 @@ mg_group_image(mg_pg_t *c, mg_str_t id, mg_arena_t *a, mg_str_t *image,
 
 /* -- writing, within the transaction -- */
 
+/* The highest version that a group of the name in $2 had under it: ETags of
+ * one address never come again, whichever group it leads to. */
+
+#define MG_GROUP_LAST(org)                                                    \
+    "coalesce((select max(v.version) from model.model_group_events v "        \
+    "where v.org_id = " org " and v.group_name = $2), 0)"
+
+
 static int
 mg_group_create(mg_pg_t *c, const mg_actor_t *who, mg_arena_t *a,
     mg_group_t *g, mg_error_t *e)
@@ -248,8 +256,9 @@ mg_group_create(mg_pg_t *c, const mg_actor_t *who, mg_arena_t *a,
 
     if (mg_pg_exec(c, "insert into model.model_groups (org_id, name, "
                    "description, strategy, status, traffic_config, "
-                   "promotion_rules, test_metadata, salt) values "
-                   "($1, $2, $3, $4, $5, $6, $7, $8, $9) returning id",
+                   "promotion_rules, test_metadata, salt, version) values "
+                   "($1, $2, $3, $4, $5, $6, $7, $8, $9, "
+                   MG_GROUP_LAST("$1") " + 1) returning id",
                    &p, &r, e)
         != MG_OK)
     {
@@ -324,6 +333,13 @@ mg_group_expect(const mg_group_t *g, int64_t expect_version, mg_error_t *e)
         return MG_OK;
     }
 
+    if (expect_version < 0) {
+        return mg_error_set(e, MG_E_PRECONDITION, "If-Match",
+                            "the group has version %lld, and If-Match names "
+                            "none that it ever had; read it again",
+                            (long long) g->version);
+    }
+
     return mg_error_set(e, MG_E_PRECONDITION, "If-Match",
                         "the group has version %lld, not %lld: somebody has "
                         "changed it; read it again",
@@ -350,7 +366,8 @@ mg_group_update(mg_pg_t *c, mg_arena_t *a, const mg_group_t *g,
     if (mg_pg_exec(c, "update model.model_groups set name = $2, "
                    "description = $3, strategy = $4, status = $5, "
                    "traffic_config = $6, promotion_rules = $7, "
-                   "test_metadata = $8, version = version + 1, "
+                   "test_metadata = $8, version = greatest(version, "
+                   MG_GROUP_LAST("model_groups.org_id") ") + 1, "
                    "updated_at = now() where id = $1", &p, NULL, e)
         != MG_OK)
     {

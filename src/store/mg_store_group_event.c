@@ -2,9 +2,9 @@
  * mg_store_group_event.c: the audit trail of the groups, read.
  *
  * An event holds the group with its members as JSON, before and after.  A
- * rollback reads there what the last promotion has replaced; the rest is for
- * people.  Events are written by mg_store_group.c, within the change that
- * they tell of.
+ * rollback reads there what the last promotion that none has undone yet has
+ * replaced; the rest is for people.  Events are written by mg_store_group.c,
+ * within the change that they tell of.
  *
  * Pool threads; blocks.
  */
@@ -32,13 +32,15 @@ mg_store_group_before(mg_pg_t *c, const mg_group_t *g, mg_arena_t *a,
     if (mg_pg_exec(c, "select null, m->>'model_id', m->>'role', "
                    "((m->>'traffic_percentage')::numeric * 100)::integer, "
                    "m->>'buckets', (m->>'created_at')::timestamptz "
-                   "from (select event, before from model.model_group_events "
+                   "from (select before from (select id, before, "
+                   "sum(case event when '" MG_GROUP_PROMOTED "' then 1 "
+                   "else -1 end) over (order by id desc) as depth "
+                   "from model.model_group_events "
                    "where group_id = $1 and event in "
-                   "('" MG_GROUP_PROMOTED "', '" MG_GROUP_ROLLED_BACK "') "
-                   "order by id desc limit 1) last, "
+                   "('" MG_GROUP_PROMOTED "', '" MG_GROUP_ROLLED_BACK "')) v "
+                   "where depth > 0 order by id desc limit 1) last, "
                    "jsonb_array_elements(last.before->'members') "
                    "with ordinality members (m, place) "
-                   "where last.event = '" MG_GROUP_PROMOTED "' "
                    "order by place", &p, &r, e)
         != MG_OK)
     {
