@@ -116,6 +116,23 @@ subtest 'the key, and the client\'s never' => sub {
 };
 
 
+subtest 'a key that is taken away' => sub {
+    my $r = $gw->api(PATCH => '/api/v1/providers/bearer', { api_key => undef });
+    is $r->{status}, 200, 'taken away';
+    is $r->{json}{api_key}, undef, 'nothing is shown of it';
+    ok wait_until(sub { !defined sent('bearer')->{authorization} }, 5),
+       'and no longer sent';
+    is $gw->sql_value("select count(*) from model.provider_credentials
+                       where provider_id = 'bearer'"), 0, 'nor kept';
+
+    is $gw->api(PATCH => '/api/v1/providers/bearer',
+                { api_key => 'sk-bearer' })->{status}, 200, 'another one';
+    ok wait_until(sub {
+        (sent('bearer')->{authorization} // '') eq 'Bearer sk-bearer';
+    }, 5), 'is used';
+};
+
+
 subtest 'the version that Anthropic wants' => sub {
     is sent('claude')->{'anthropic-version'}, '2023-06-01', 'by default';
     is sent('claude', 'Anthropic-Version' => '2024-10-22')

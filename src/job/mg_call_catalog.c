@@ -133,10 +133,6 @@ mg_call_provider_lay(mg_call_t *c, mg_pg_t *db, mg_str_t id,
         return MG_ERROR;
     }
 
-    /* no key leaves the stored one as it is */
-
-    p->key_sealed = mg_str_null;
-
     return mg_call_provider_seal(c, p, api_key, e);
 }
 
@@ -207,7 +203,8 @@ mg_call_provider_seal(mg_call_t *c, mg_provider_t *p, mg_str_t api_key,
     mg_buf_t  sealed;
     mg_str_t  aad;
 
-    if (api_key.data == NULL) {
+    if (api_key.len == 0) {
+        p->key_sealed = api_key;
         return MG_OK;
     }
 

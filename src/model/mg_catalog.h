@@ -234,7 +234,8 @@ int mg_provider_header_ok(mg_str_t name, mg_str_t value);
  * API bodies: POST (all required members) and PATCH (patch != 0; members
  * that are absent keep what *m / *p holds).  An unknown member is an error
  * that names it.  Strings point into the arena of json.  In a provider,
- * *api_key gets the plain key, {NULL, 0} if none was sent.
+ * *api_key gets the plain key, {NULL, 0} if none was sent, and "" for null,
+ * which takes away the one there is.
  */
 int mg_model_parse(const mg_json_t *json, int patch, mg_arena_t *a,
     mg_model_t *m, mg_error_t *e);

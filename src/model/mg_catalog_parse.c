@@ -218,7 +218,7 @@ static const mg_body_field_t  mg_provider_fields[] = {
       MG_BODY_NULLABLE, 1, MG_URI_MAX, NULL, 0 },
 
     { "api_key", mg_catalog_key, MG_PROVIDER_AT(api_key),
-      0, 1, MG_CATALOG_KEY_MAX, NULL, 0 },
+      MG_BODY_NULLABLE, 1, MG_CATALOG_KEY_MAX, NULL, 0 },
 
     { "headers", mg_catalog_headers, MG_PROVIDER_AT(p.headers),
       MG_BODY_NULLABLE, 0, 0, NULL, 0 },
@@ -573,7 +573,7 @@ mg_provider_parse(const mg_json_t *json, int patch, mg_arena_t *a,
     }
 
     if (body.api_key.data) {
-        body.p.key_hint = mg_str("");
+        body.p.key_hint = body.api_key.len ? mg_str("") : mg_str_null;
 
         if (body.api_key.len >= MG_CATALOG_KEY_SHOWN) {
             body.p.key_hint = mg_str_n(body.api_key.data
@@ -639,11 +639,21 @@ mg_catalog_url(const mg_body_field_t *f, const mg_json_t *v, mg_arena_t *a,
 
 /* Goes into a request header: visible ASCII only.  Never quoted. */
 
+/* null is an empty key, unlike none that was sent. */
+
 static int
 mg_catalog_key(const mg_body_field_t *f, const mg_json_t *v, mg_arena_t *a,
     void *to, mg_error_t *e)
 {
-    size_t  i;
+    size_t     i;
+    mg_str_t  *key;
+
+    if (v->type == MG_JSON_NULL) {
+        key = (mg_str_t *) ((char *) to + f->offset);
+        *key = mg_str("");
+
+        return MG_OK;
+    }
 
     if (mg_body_string(f, v, a, to, e) != MG_OK) {
         return MG_ERROR;

@@ -135,7 +135,6 @@ static const case_t  providers[] = {
       "base_url", "control character 0x0d" },
     { "{\"id\":\"own\",\"base_url\":5}", "base_url", "must be a string" },
     { "{\"id\":\"own\",\"api_key\":\"\"}", "api_key", "api_key is empty" },
-    { "{\"id\":\"own\",\"api_key\":null}", "api_key", "api_key is null" },
     { "{\"id\":\"own\",\"api_key\":\"sk 1\"}", "api_key", "a blank" },
     { "{\"id\":\"own\",\"api_key\":\"sk\\r\\nX: y\"}", "api_key",
       "control character 0x0d" },
@@ -299,6 +298,13 @@ test_provider(void)
            MG_OK, "a patch without a key");
     ok(key.data == NULL, "has none");
     is_int(p.rate_limit, MG_UNKNOWN, "null: unlimited");
+    is_mem(p.key_hint.data, p.key_hint.len, "abcd", 4, "the old one stays");
+
+    is_int(mg_provider_parse(json(a, "{\"api_key\":null}"), 1, a, &p, &key,
+                             &e),
+           MG_OK, "a patch that takes the key away");
+    ok(key.data != NULL && key.len == 0, "has an empty one");
+    ok(p.key_hint.data == NULL, "of which nothing is shown");
 
     is_int(mg_provider_parse(json(a, "{\"api_key\":\"very secret\"}"), 1, a,
                              &p, &key, &e),
