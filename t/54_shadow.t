@@ -489,6 +489,19 @@ subtest 'several shadows, each by its protocol' => sub {
 };
 
 
+subtest 'one that an operator has chosen' => sub {
+    my $n = () = $up{shade}->requests;
+    my $r = infer('three', headers => { 'X-Model-Variant' => $shade[0],
+        Authorization => 'Bearer ' . $gw->token('operator') });
+    is $r->{json}{who}, 'shade', 'answers';
+
+    my @rows = records('three', $r->{headers}{'x-inference-id'}, 1);
+    is_deeply [ map { $_->{model_served} } @rows ], [ 'other/model' ],
+        'the other one has a copy';
+    is scalar(() = $up{shade}->requests), $n + 1, 'and it has none';
+};
+
+
 subtest 'TLS' => sub {
     my $r = infer('secure');
     my ($row, $other) = records('secure', $r->{headers}{'x-inference-id'}, 2);

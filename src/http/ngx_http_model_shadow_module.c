@@ -179,6 +179,12 @@ ngx_http_model_shadow_decided(ngx_http_model_exchange_t *x)
             continue;
         }
 
+        /* whom an operator has chosen has the request itself */
+
+        if (x->forced && mg_str_eq(v.model_id, x->assigned.model_id)) {
+            continue;
+        }
+
         if (r->request_body == NULL) {
             return NGX_AGAIN;
         }

@@ -23,6 +23,7 @@
 #define MG_GROUP_SHARE_UNIT        10000000000000LL
 
 
+static int mg_group_segment_ok(mg_str_t name, size_t from);
 static int mg_group_name_read(const mg_body_field_t *f, const mg_json_t *v,
     mg_arena_t *a, void *to, mg_error_t *e);
 static int mg_group_traffic_read(const mg_body_field_t *f,
@@ -141,11 +142,32 @@ mg_group_name_ok(mg_str_t name)
         {
             return 0;
         }
+
+        if (name.data[i] == '/' && !mg_group_segment_ok(name, i + 1)) {
+            return 0;
+        }
     }
 
     /* a reference is a name or a UUID: it must be plain which */
 
     return mg_uuid_parse(name, &u) != MG_OK;
+}
+
+
+/* Clients and servers take "//", "/./" and "/../" out of an address. */
+
+static int
+mg_group_segment_ok(mg_str_t name, size_t from)
+{
+    size_t  i;
+
+    for (i = from; i < name.len && name.data[i] != '/'; i++) {
+        if (name.data[i] != '.') {
+            return 1;
+        }
+    }
+
+    return i - from > 2;
 }
 
 
@@ -192,7 +214,8 @@ mg_group_name_read(const mg_body_field_t *f, const mg_json_t *v,
 
     return mg_error_set(e, MG_E_INVALID, f->name,
                         "name \"%.*s\" is not allowed; use letters, digits "
-                        "and . _ : / @ -, begin with a letter or digit, and "
+                        "and . _ : / @ -, begin with a letter or digit, let "
+                        "something other than . or .. follow each slash, and "
                         "do not give a UUID", MG_BODY_CUT(v->str));
 }
 

@@ -93,7 +93,10 @@ typedef struct {
 } mg_group_t;
 
 
-/* [A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}, and no UUID. */
+/*
+ * [A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}, no UUID, and such as an address can
+ * hold: no slash is followed by another one, by the end, or by . or .. alone.
+ */
 int mg_group_name_ok(mg_str_t name);
 
 /*

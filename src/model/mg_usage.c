@@ -44,6 +44,7 @@ typedef struct {
 } mg_usage_event_t;
 
 
+static int mg_usage_ended(const mg_usage_reader_t *r);
 static void mg_usage_on_data(void *ctx, const char *data, size_t len);
 static void mg_usage_on_event(void *ctx, mg_str_t name);
 static void mg_usage_on_value(void *ctx, uint32_t id, mg_str_t json);
@@ -211,8 +212,14 @@ mg_usage_finish(mg_usage_reader_t *r)
 int
 mg_usage_truncated(const mg_usage_reader_t *r)
 {
-    return r->format != MG_USAGE_JSON && !r->done && !r->finished
-           && !r->error;
+    return !mg_usage_ended(r) && !r->error;
+}
+
+
+static int
+mg_usage_ended(const mg_usage_reader_t *r)
+{
+    return r->format == MG_USAGE_JSON || r->done || r->finished;
 }
 
 
@@ -225,7 +232,7 @@ mg_usage_source(const mg_usage_reader_t *r, int whole)
 
     /* figures that were too long to read may have been later ones */
 
-    if (!whole || mg_usage_truncated(r)
+    if (!whole || !mg_usage_ended(r)
         || (r->grab.missed & 1 << MG_PATH_USAGE))
     {
         return MG_USAGE_PARTIAL;

@@ -417,6 +417,11 @@ test_names(void)
     ok(!mg_group_name_ok(mg_str("\xff")), "invalid UTF-8");
     ok(mg_group_name_ok(mg_str("7b")), "a digit may come first");
     ok(mg_group_name_ok(mg_str("meta/llama-3:free@x_y.z")), "all that may");
+    ok(mg_group_name_ok(mg_str("a/.b/..c/...")), "dots begin a segment");
+    ok(!mg_group_name_ok(mg_str("a//b")), "no address keeps two slashes");
+    ok(!mg_group_name_ok(mg_str("a/")), "or one at its end");
+    ok(!mg_group_name_ok(mg_str("a/./b")), "or a dot");
+    ok(!mg_group_name_ok(mg_str("a/..")), "or two");
 }
 
 

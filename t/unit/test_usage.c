@@ -554,6 +554,19 @@ static const stream_t  streams[] = {
       "\"overloaded_error\",\"message\":\"Overloaded\"}}\n\n",
       1, 0, 1, MG_USAGE_NONE, FIGURES(NO, NO, NO, NO, NO, NO, NO, NO) },
 
+    { "Anthropic: figures of the start, then an error", MG_USAGE_SSE,
+      "event: message_start\ndata: {\"type\":\"message_start\",\"message\":"
+      "{\"usage\":{\"input_tokens\":7,\"output_tokens\":1}}}\n\n"
+      "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":"
+      "\"overloaded_error\",\"message\":\"Overloaded\"}}\n\n",
+      2, 0, 1, MG_USAGE_PARTIAL, FIGURES(7, 7, NO, NO, 1, NO, NO, NO) },
+
+    { "responses: failed, with the last word on usage", MG_USAGE_SSE,
+      "data: {\"type\":\"response.failed\",\"response\":{\"error\":{"
+      "\"code\":\"server_error\"},\"usage\":{\"input_tokens\":8,"
+      "\"output_tokens\":3,\"total_tokens\":11}}}\n\n",
+      1, 0, 1, MG_USAGE_PROVIDER, FIGURES(8, 8, NO, NO, 3, NO, NO, NO) },
+
     { "responses: an error event without an error object", MG_USAGE_SSE,
       "event: error\ndata: {\"type\":\"error\",\"code\":\"ERR\","
       "\"message\":\"no\",\"param\":null,\"sequence_number\":1}\n\n",
