@@ -23,10 +23,12 @@ my $locations = $Gateway::locations
 
 $locations =~ s/error_page 400/error_page 400 404/;
 
-my $gw = Gateway->new(more => <<'END', server => $locations);
+my $gw = Gateway->new(more => <<'END', server => $locations,
         location = /denied { return 413; }
+        location = /limited { limit_req zone=limited; model_api; }
         location = /broken { proxy_pass http://127.0.0.1:1; }
 END
+    http => 'limit_req_zone $server_name zone=limited:1m rate=1r/m;');
 $gw->start->wait_ready;
 
 my $json = JSON::PP->new->utf8->canonical->allow_nonref;
@@ -424,6 +426,21 @@ subtest 'errors of nginx itself in the same shape' => sub {
     clean($gw->fetch('POST', '/denied', undef, 'x'), 413, 'with a body');
     clean($gw->get('/broken'), 502, '502 of a proxy');
     is $gw->get('/broken')->{json}{error}{code}, 'bad_gateway', 'code';
+
+    $gw->get('/limited') for 1 .. 2;
+    my $r = $gw->get('/limited');
+    clean($r, 503, 'limit_req');
+    ok $r->{headers}{'retry-after'}, 'with Retry-After';
+
+    clean($gw->get('/health', { 'X-Large' => 'x' x 40_000 }), 400,
+          'headers that are too large');
+
+    my $w = $gw->wire;
+    $w->send("POST /api/v1/tokens HTTP/1.1\r\nHost: x\r\n"
+             . "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n");
+    $r = $w->response;
+    $r->{json} = eval { $json->decode($r->{body}) };
+    clean($r, 501, 'a transfer encoding that is not known');
 };
 
 

@@ -124,6 +124,10 @@ static ngx_http_model_api_status_t  ngx_http_model_api_statuses[] = {
     { 500, MG_E_INTERNAL, "internal_error",
       "the gateway failed; its error log says why" },
 
+    { 501, MG_E_INVALID, "not_implemented",
+      "this Transfer-Encoding is not known; send chunked, or a "
+      "Content-Length" },
+
     { 502, MG_E_UPSTREAM, "bad_gateway",
       "the server behind the gateway gave no usable answer" },
 

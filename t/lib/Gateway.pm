@@ -51,7 +51,7 @@ my @all;
 
 our $locations = <<'END';
         client_max_body_size 10m;
-        error_page 400 413 414 429 502 504 /model-error;
+        error_page 400 413 414 429 494 500 501 502 503 504 /model-error;
         location = /model-error { internal; model_api; }
 
         location /v1/ {
