@@ -24,6 +24,9 @@
 #define MG_HTTP_TICK_US      25000
 #define MG_HTTP_OVERDUE_US   100000
 
+/* Away from the transfers for longer than this, it is not their fault. */
+#define MG_HTTP_HELD_US      100000
+
 
 struct mg_http_s {
     CURLM          *multi;
@@ -33,6 +36,7 @@ struct mg_http_s {
     unsigned        concurrency;
     unsigned        active;
     int             poll_ms;
+    int64_t         left_us;          /* when libcurl was left */
     unsigned        private_used:1;   /* connections that are kept may go to
                                          private addresses */
 };
@@ -273,6 +277,30 @@ mg_http_tick(const mg_http_many_t *many, void *ctx, unsigned ended,
 }
 
 
+/* A tick that waits for the database lets nobody's time run out. */
+
+static void
+mg_http_return(mg_http_t *h)
+{
+    int64_t   now, held;
+    unsigned  i;
+
+    now = mg_mono_us();
+    held = now - h->left_us;
+    h->left_us = now;
+
+    if (held < MG_HTTP_HELD_US) {
+        return;
+    }
+
+    for (i = 0; i < h->concurrency; i++) {
+        if (h->slots[i].busy) {
+            mg_transfer_hold(&h->slots[i], held);
+        }
+    }
+}
+
+
 int
 mg_http_run(mg_http_t *h, const mg_http_many_t *many, void *ctx,
     mg_error_t *e)
@@ -283,6 +311,7 @@ mg_http_run(mg_http_t *h, const mg_http_many_t *many, void *ctx,
 
     more = 1;
     ticked = 0;
+    h->left_us = mg_mono_us();
 
     for ( ;; ) {
         if (mg_http_cancelled(h, e) != MG_OK) {
@@ -297,20 +326,26 @@ mg_http_run(mg_http_t *h, const mg_http_many_t *many, void *ctx,
             return MG_OK;
         }
 
+        mg_http_return(h);
+
         if (curl_multi_perform(h->multi, &running) != CURLM_OK) {
             (void) mg_error_set(e, MG_E_INTERNAL, NULL,
                                 "the transfers could not go on");
             break;
         }
 
+        h->left_us = mg_mono_us();
         ended = mg_http_collect(h, many, ctx);
 
         if (mg_http_tick(many, ctx, ended, &ticked, e) != MG_OK) {
             break;
         }
 
+        mg_http_return(h);
+
         if (ended == 0) {
             curl_multi_poll(h->multi, NULL, 0, h->poll_ms, NULL);
+            h->left_us = mg_mono_us();
         }
     }
 

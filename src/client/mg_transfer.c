@@ -514,6 +514,33 @@ mg_transfer_set_method(mg_transfer_t *t)
 
 
 static void
+mg_transfer_set_times(mg_transfer_t *t)
+{
+    long                held;
+    mg_http_request_t  *r;
+
+    r = &t->req;
+    held = (long) (t->held_us / 1000);
+
+    curl_easy_setopt(t->easy, CURLOPT_CONNECTTIMEOUT_MS, held
+                     + (long) (r->connect_timeout_ms
+                               ? r->connect_timeout_ms
+                               : MG_TRANSFER_CONNECT_MS));
+    curl_easy_setopt(t->easy, CURLOPT_TIMEOUT_MS, held
+                     + (long) (r->timeout_ms ? r->timeout_ms
+                                             : MG_TRANSFER_TIMEOUT_MS));
+}
+
+
+void
+mg_transfer_hold(mg_transfer_t *t, int64_t us)
+{
+    t->held_us += us;
+    mg_transfer_set_times(t);
+}
+
+
+static void
 mg_transfer_set_limits(mg_transfer_t *t)
 {
     CURL               *c;
@@ -523,12 +550,9 @@ mg_transfer_set_limits(mg_transfer_t *t)
     r = &t->req;
     t->body_max = r->body_max ? r->body_max : MG_TRANSFER_BODY_MAX;
 
-    curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS,
-                     (long) (r->connect_timeout_ms ? r->connect_timeout_ms
-                                                   : MG_TRANSFER_CONNECT_MS));
-    curl_easy_setopt(c, CURLOPT_TIMEOUT_MS,
-                     (long) (r->timeout_ms ? r->timeout_ms
-                                           : MG_TRANSFER_TIMEOUT_MS));
+    t->held_us = 0;
+    mg_transfer_set_times(t);
+
     curl_easy_setopt(c, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t) t->body_max);
 
     if (r->inference) {

@@ -32,6 +32,7 @@ struct mg_transfer_s {
     mg_buf_t             body;
     mg_error_t           failure;        /* of a callback, goes before
                                             curl's */
+    int64_t              held_us;        /* see mg_transfer_hold() */
     size_t               body_max;
     size_t               received;
     size_t               header_bytes;
@@ -53,6 +54,12 @@ struct mg_transfer_s {
  */
 int mg_transfer_start(mg_transfer_t *t, const mg_http_request_t *req,
     int fresh);
+
+/*
+ * Its thread was elsewhere for so long, and could not see an answer: that time
+ * is not the server's, and the limits of time move.
+ */
+void mg_transfer_hold(mg_transfer_t *t, int64_t us);
 
 /*
  * Takes it out of the multi and fills t->res.  code is what curl said; a

@@ -3,12 +3,12 @@
  *
  *     waiting -> next() -> in flight ----------> verdict
  *                 | ^           |                   ^
- *                 | +-- again --+   (once, later)   |
+ *                 | +-- again --+     (later)       |
  *                 +-- untested, until the end ------+
  *
  * One small struct a model holds the buffers of its request while it is in
  * flight; structs come in blocks, one for each time that models are added.
- * Those that wait for their second try are a list ordered by nothing: it is
+ * Those that wait for another try are a list ordered by nothing: it is
  * short, and only looked at when there is room for a request.  The requests
  * for pages of the provider's list are of them, without a model.  An arena for
  * what one answer needs is reset with each answer.
@@ -20,13 +20,18 @@
 
 #include <stdlib.h>
 
+#include "base/mg_hash.h"
 #include "base/mg_time.h"
 #include "job/mg_target.h"
 
 
 #define MG_PROBE_TRIES          2
 
-/* Before a second try when the server names no time, and the most it may. */
+/* Where it is the rate of the provider that refuses many. */
+#define MG_PROBE_TURNS          8
+#define MG_PROBE_FEW            8
+
+/* Before another try when the server names no time, and the most it may. */
 #define MG_PROBE_PAUSE_US       500000
 #define MG_PROBE_PAUSE_MAX_S    30
 
@@ -55,6 +60,7 @@ struct mg_probe_s {
     mg_str_t                   path;       /* ... of which this is a page */
     mg_probe_t                *next;       /* in one of the two lists */
     int64_t                    due_us;
+    unsigned                   answered;   /* of the run, when refused */
     unsigned                   tries:8;
     unsigned                   begun:1;    /* noted by the handler */
     unsigned                   told:1;     /* it has its verdict */
@@ -85,6 +91,8 @@ struct mg_probes_s {
     mg_probe_t                *untested;
     mg_host_run_t              host;
     unsigned                   in_flight;
+    unsigned                   limited;    /* answers of 429 ... */
+    unsigned                   answered;   /* ... and others */
     int64_t                    space_us;   /* between requests */
     int64_t                    next_us;
     int64_t                    begin_us;   /* before that nothing is begun */
@@ -375,12 +383,52 @@ mg_probe_transport(const mg_error_t *e)
 }
 
 
-/* Microseconds until a second try, -1 if there is to be none. */
+/*
+ * Many are refused while others get through: it is not these models that the
+ * provider refuses, they are asked too fast.
+ */
+
+static int
+mg_probe_crowded(const mg_probes_t *r, const mg_probe_t *p,
+    const mg_http_response_t *res)
+{
+    return res->status == 429 && p->tries < MG_PROBE_TURNS
+           && r->limited > MG_PROBE_FEW && r->answered != p->answered;
+}
+
+
+/* Twice as long each time, scattered by half so that they do not meet again. */
 
 static int64_t
-mg_probe_pause(const mg_probe_t *p, const mg_http_response_t *res)
+mg_probe_turn(const mg_probe_t *p, int64_t pause)
 {
-    if (p->tries >= MG_PROBE_TRIES) {
+    int64_t   wait;
+    mg_str_t  name;
+
+    wait = (pause > MG_PROBE_PAUSE_US ? pause : MG_PROBE_PAUSE_US)
+           << (p->tries - 1);
+
+    if (wait > MG_PROBE_PAUSE_MAX_S * 1000000) {
+        wait = MG_PROBE_PAUSE_MAX_S * 1000000;
+    }
+
+    name = p->model ? p->model->id : p->path;
+    wait -= (int64_t) ((mg_sum64(name.data, name.len) >> p->tries)
+                       % (uint64_t) (wait / 2));
+
+    return wait > pause ? wait : pause;
+}
+
+
+/* Microseconds until another try, -1 if there is to be none. */
+
+static int64_t
+mg_probe_pause(const mg_probes_t *r, const mg_probe_t *p,
+    const mg_http_response_t *res)
+{
+    int64_t  pause;
+
+    if (p->tries >= MG_PROBE_TRIES && !mg_probe_crowded(r, p, res)) {
         return -1;
     }
 
@@ -397,8 +445,10 @@ mg_probe_pause(const mg_probe_t *p, const mg_http_response_t *res)
         return -1;
     }
 
-    return (res->retry_after_s >= 0) ? res->retry_after_s * 1000000
-                                     : MG_PROBE_PAUSE_US;
+    pause = (res->retry_after_s >= 0) ? res->retry_after_s * 1000000
+                                      : MG_PROBE_PAUSE_US;
+
+    return res->status == 429 ? mg_probe_turn(p, pause) : pause;
 }
 
 
@@ -470,7 +520,7 @@ mg_probe_fill(const mg_probes_t *r, mg_probe_t *p, mg_http_request_t *req)
 }
 
 
-/* One whose second try is due, or NULL. */
+/* One whose next try is due, or NULL. */
 
 static mg_probe_t *
 mg_probe_due(mg_probes_t *r)
@@ -678,7 +728,7 @@ mg_probe_next(void *ctx, mg_http_request_t *req)
 
     if (p == NULL) {
 
-        /* what is in flight may still come back for a second try */
+        /* what is in flight may still come back for another try */
 
         return (r->waiting || r->in_flight || r->again) ? 0 : -1;
     }
@@ -717,9 +767,13 @@ mg_probe_done(void *ctx, const mg_http_request_t *req,
         return;
     }
 
-    pause = mg_probe_pause(p, res);
+    r->limited += (res->status == 429);
+    r->answered += (res->status != 0 && res->status != 429);
+
+    pause = mg_probe_pause(r, p, res);
 
     if (pause >= 0) {
+        p->answered = r->answered;
         p->due_us = mg_mono_us() + pause;
         p->next = r->again;
         r->again = p;

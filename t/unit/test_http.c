@@ -601,9 +601,12 @@ typedef struct {
     int             done;
     int             answered;
     int             cut;
+    int             late;
     int             twice;
     int             ticks;
     int             stop_at;         /* ticks, 0: never */
+    int             nap_ms;          /* of the second tick */
+    int             timeout_ms;
     int64_t         last_us;
     int64_t         gap_us;          /* longest between ticks */
     const char     *path;
@@ -622,6 +625,7 @@ many_next(void *ctx, mg_http_request_t *req)
 
     req->method = "GET";
     req->url = url((unsigned) m->given, m->path);
+    req->timeout_ms = m->timeout_ms;
     req->allow_private = 1;
     req->data = &m->seen[m->given++];
 
@@ -640,6 +644,7 @@ many_done(void *ctx, const mg_http_request_t *req,
     m->twice += (*seen)++;
     m->answered += (res->status == 200);
     m->cut += (res->error.kind == MG_E_CANCELLED);
+    m->late += (res->error.kind == MG_E_TIMEOUT);
 }
 
 
@@ -657,8 +662,14 @@ many_tick(void *ctx, mg_error_t *e)
 
     m->last_us = now;
 
-    if (m->stop_at && ++m->ticks >= m->stop_at) {
+    m->ticks++;
+
+    if (m->stop_at && m->ticks >= m->stop_at) {
         return mg_error_set(e, MG_E_TIMEOUT, NULL, "the tick says stop");
+    }
+
+    if (m->nap_ms && m->ticks == 2) {
+        nap(m->nap_ms);
     }
 
     return MG_OK;
@@ -724,6 +735,37 @@ test_tick(void)
     is_int(m.cut, 32, "as cut");
     is_int(m.twice, 0, "once");
 
+    mg_http_destroy(h);
+}
+
+
+/* A tick that takes long, as when the database does. */
+
+static void
+test_held(void)
+{
+    many_t      m;
+    mg_http_t  *h;
+    mg_error_t  e;
+
+    memset(&m, 0, sizeof(m));
+    m.total = 16;
+    m.path = "/slow/300";
+    m.timeout_ms = 2000;
+    m.nap_ms = 2500;
+
+    h = mg_http_create(16, NULL);
+    is_int(mg_http_run(h, &many_calls, &m, &e), MG_OK, "a tick that is held");
+    is_int(m.answered, 16, "what was answered meanwhile is not late");
+
+    memset(&m, 0, sizeof(m));
+    m.total = 4;
+    m.path = "/slow/20000";
+    m.timeout_ms = 300;
+    m.nap_ms = 500;
+
+    is_int(mg_http_run(h, &many_calls, &m, &e), MG_OK, "the same");
+    is_int(m.late, 4, "what is not answered at all is late all the same");
     mg_http_destroy(h);
 }
 
@@ -819,6 +861,7 @@ main(void)
     test_private();
     test_many();
     test_tick();
+    test_held();
     test_cancel();
 
     server_stop();

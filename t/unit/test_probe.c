@@ -60,6 +60,9 @@ static int      asked[N_EXPECTED];
 static int64_t  first_us;
 static int64_t  last_us;
 
+/* Requests of serve_crowd(). */
+static int      crowd;
+
 
 /* -- the provider -- */
 
@@ -123,6 +126,37 @@ act(peer_t *p, const char *name, int before)
 }
 
 
+/* So many of them a quarter of a second, and "never" one of the others. */
+
+static int
+serve_crowd(peer_t *p, int never)
+{
+    int                     served;
+    int64_t                 now;
+    static int              n;
+    static int64_t          since;
+    static pthread_mutex_t  lock = PTHREAD_MUTEX_INITIALIZER;
+
+    now = mg_mono_us();
+    pthread_mutex_lock(&lock);
+    crowd++;
+
+    if (now - since > 250000) {
+        since = now;
+        n = 0;
+    }
+
+    served = (!never && n < 16);
+    n += served;
+    pthread_mutex_unlock(&lock);
+
+    answer(p->fd, served ? "200 OK" : "429 Too Many Requests",
+           served ? "" : "Retry-After: 0\r\n", served ? GOOD : "{}");
+
+    return 1;
+}
+
+
 static int
 serve_list(peer_t *p)
 {
@@ -165,6 +199,10 @@ serve_model(peer_t *p)
             return act(p, name, __atomic_fetch_add(&asked[i], 1,
                                                    __ATOMIC_RELAXED));
         }
+    }
+
+    if (strncmp(name, "crowd", 5) == 0 || strncmp(name, "never", 5) == 0) {
+        return serve_crowd(p, name[0] == 'n');
     }
 
     if (strncmp(name, "nap", 3) == 0 && !nap_while_open(p, 100)) {
@@ -631,6 +669,44 @@ test_rate(void)
 }
 
 
+/* A provider that serves fewer a second than it is asked for. */
+
+static void
+test_crowd(void)
+{
+    mg_error_t              e;
+    mg_validation_model_t  *models;
+    static run_t            r;
+
+    models = numbered("crowd", 120);
+    crowd = 0;
+
+    is_int(run(&r, models, 120, &e), MG_OK, "120 models, 64 a second");
+    is_int(r.available, 120, "each has its turn");
+    ok(crowd < 120 * 6, "with few requests more: %d", crowd);
+
+    memset(&r, 0, sizeof(r));
+    models = numbered("never", 40);
+    crowd = 0;
+
+    is_int(run(&r, models, 40, &e), MG_OK, "40 that are always refused");
+    is_int(r.available, 0, "have none");
+    is_int(crowd, 80, "and are asked twice");
+    is_str(r.said[7].class, "quota", "their class");
+
+    /* the others are answered at once, and then nobody is */
+
+    memset(&r, 0, sizeof(r));
+    models = numbered("never", 40);
+    models[0].provider_model_id = mg_str("quick");
+    crowd = 0;
+
+    is_int(run(&r, models, 40, &e), MG_OK, "39, and one that answers");
+    is_int(r.available, 1, "it does");
+    ok(crowd <= 39 * 3, "the others are not asked for long: %d", crowd);
+}
+
+
 static void
 test_redact(void)
 {
@@ -684,6 +760,7 @@ main(void)
     test_again();
     test_host();
     test_rate();
+    test_crowd();
 
     server_stop();
     mg_http_global_done();
