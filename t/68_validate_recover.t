@@ -3,8 +3,9 @@
 # What a validation leaves behind when it ends or loses its worker.  If this
 # breaks, a run does not end because its scores take long, two threads of one
 # worker ask the same models, what a killed worker had begun is forgotten by the
-# next reload and asked a third time, one refusal loses the provider's list, or a
-# list without end fills the catalog.
+# next reload and asked a third time, one refusal loses the provider's list, a
+# list without end fills the catalog, thousands of models cannot be named, a
+# provider that was deleted is still asked, or what has ended begins anew.
 
 use v5.28;
 use warnings;
@@ -101,7 +102,8 @@ subtest 'a run ends before its scores are there' => sub {
        'and the next one begins and ends';
 
     $gw->sql("select pg_terminate_backend(pid) from pg_stat_activity
-              where query like '%pg_sleep(600)%' and pid <> pg_backend_pid()");
+              where datname = current_database()
+              and query like '%pg_sleep(600)%' and pid <> pg_backend_pid()");
     waitpid $pid, 0;
     ok wait_until(sub { $gw->sql_value("select count(*) from model.jobs
         where kind = 'score' and state = 'completed'") == 3 }),
@@ -243,6 +245,137 @@ subtest 'a list without end' => sub {
     is $gw->sql_value("select count(*) from model.models_metadata
         where provider_id = 'endless'"), 0, 'nothing of it is kept';
     $endless->stop;
+};
+
+
+subtest 'a list that takes long' => sub {
+    my $late = Upstream->new(sub { return { hang => 1 } });
+    provider('awaited', $late);
+    my $id = begin('awaited');
+    my $s;
+    ok wait_until(sub {
+        $s = $gw->api(GET => "/api/v1/validations/$id")->{json};
+        $s->{phase} eq 'discovering' && $late->requests;
+    }), 'it is waited for';
+    sleep 0.5;
+    $s = $gw->api(GET => "/api/v1/validations/$id")->{json};
+    is $s->{total}, 0, 'nothing is known yet';
+    is $s->{estimated_seconds}, undef, 'nor how long it takes';
+    $gw->api(POST => "/api/v1/validations/$id/cancel");
+    is ended($id)->{status}, 'cancelled', 'and it is cancelled';
+    $late->stop;
+};
+
+
+subtest 'a provider that is deleted' => sub {
+    spew("$dir/delay", 0.5);
+    provider('deleted', $up, max_concurrency => 1);
+    my $id = begin('deleted');
+    ok wait_until(sub { begun($id) }), 'it is being asked';
+    is $gw->api(DELETE => '/api/v1/providers/deleted')->{status}, 204,
+       'deleted';
+    my $s = ended($id);
+    is $s->{status}, 'cancelled', 'its run ends' or diag explain $s;
+    cmp_ok $s->{validated}, '<', 6, 'before all models were asked';
+
+    provider('deleted', $up);
+    spew("$dir/delay", 0);
+    is ended(begin('deleted'))->{available}, 6, 'made anew, it is validated';
+
+    # one that waits
+
+    $gw->sql("insert into model.jobs (kind, key, run_after) values
+              ('sync', 'sync:provider:deleted', now() + interval '1 hour')");
+    is $gw->api(DELETE => '/api/v1/providers/deleted')->{status}, 204,
+       'deleted again';
+    is $gw->sql_value("select state from model.jobs
+        where key = 'sync:provider:deleted'"), 'cancelled',
+       'nobody reads its list later';
+};
+
+
+subtest 'providers that are not there' => sub {
+    my $path = '/api/v1/providers/nobody';
+
+    for ("$path/validations", "$path/validation-status") {
+        my $r = $gw->api(GET => $_);
+        is $r->{status}, 404, $_;
+        is $r->{json}{error}{message}, 'there is no provider "nobody"',
+           'in words';
+    }
+
+    provider('new', $up);
+    $path = '/api/v1/providers/new';
+    is_deeply $gw->api(GET => "$path/validations")->{json}{validations}, [],
+              'one that is new has no history';
+    like $gw->api(GET => "$path/validation-status")->{json}{error}{message},
+         qr/"new" has not been validated/, 'and no state';
+    cmp_ok scalar @{ $gw->api(GET => '/api/v1/providers/deleted/validations')
+        ->{json}{validations} }, '>', 0, 'one that was deleted has its own';
+};
+
+
+subtest 'what has ended' => sub {
+    my $id = $gw->sql_value("select id
+        from model.ai_model_validation_progress where status = 'completed'
+        limit 1");
+
+    for my $state (qw(pending in_progress failed cancelled)) {
+        $gw->sql("do \$\$ begin
+            update model.ai_model_validation_progress
+            set status = '$state' where id = '$id';
+            exception when check_violation then null; end \$\$");
+        is $gw->sql_value("select status
+            from model.ai_model_validation_progress where id = '$id'"),
+           'completed', "is not $state afterwards";
+    }
+};
+
+
+subtest 'as many as may be named' => sub {
+    provider('named', $up);
+    $gw->sql("insert into model.models_metadata (id, provider_id,
+        provider_model_id, name, model_type, source)
+        select 'named/m' || i, 'named', 'm' || i, 'm' || i, 'chat', 'manual'
+        from generate_series(1, 10000) i");
+
+    # half of them with the provider's name
+
+    my $r = $gw->api(POST => '/api/v1/providers/named/validate-models',
+        { models => [ map { ($_ % 2 ? 'named/' : '') . "m$_" }
+                      1 .. 10000 ] });
+    is $r->{status}, 202, 'of as many' or diag $r->{body};
+    is $r->{json}{total}, 10000, 'are found';
+    $gw->api(POST => "/api/v1/validations/$r->{json}{id}/cancel");
+    ended($r->{json}{id});
+};
+
+
+subtest 'a key of another request' => sub {
+    my $send = sub {
+        my ($body) = @_;
+        return $gw->fetch(POST => '/api/v1/validations', {
+            Authorization => 'Bearer ' . $gw->token('admin'),
+            'Idempotency-Key' => 'all-1' }, $body);
+    };
+
+    provider('first', $up);
+    my $r = $send->({ providers => [ 'first' ] });
+    is $r->{status}, 202, 'a validation of one provider' or diag $r->{body};
+    my $id = $r->{json}{validations}[0]{id};
+    ended($id);
+    is $send->({ providers => [ 'first' ] })->{json}{validations}[0]{id},
+       $id, 'the same request has the same run';
+
+    for ([ 'new' ], [ 'new', 'first' ], [ 'first', 'new' ]) {
+        $r = $send->({ providers => $_ });
+        is $r->{status}, 409, "one of @$_";
+        is $r->{json}{error}{param}, 'Idempotency-Key', 'what is wrong';
+    }
+
+    is $gw->sql_value("select count(*)
+        from model.ai_model_validation_progress where provider_id = 'new'"),
+       0, 'nothing was begun';
 };
 
 

@@ -423,7 +423,10 @@ mg_validate_providers(mg_call_t *c, mg_pg_t *db, mg_str_t **providers,
 }
 
 
-/* What cannot be begun is told beside the others, not instead of them. */
+/*
+ * What cannot be begun is told beside the others, not instead of them; but a
+ * key of another request is no matter of one provider.
+ */
 
 static int
 mg_validate_each(mg_call_t *c, mg_pg_t *db, mg_str_t *providers, unsigned n,
@@ -454,8 +457,9 @@ mg_validate_each(mg_call_t *c, mg_pg_t *db, mg_str_t *providers, unsigned n,
                                 MG_BODY_CUT(providers[i]));
         }
 
-        if (rc != MG_OK && e->kind != MG_E_NOT_FOUND
-            && e->kind != MG_E_CONFLICT)
+        if (rc != MG_OK
+            && ((e->kind != MG_E_NOT_FOUND && e->kind != MG_E_CONFLICT)
+                || strcmp(e->param, MG_JOB_ONCE_PARAM) == 0))
         {
             return MG_ERROR;
         }

@@ -13,8 +13,10 @@
 
 static int mg_validation_filters(mg_call_t *c, mg_str_t *provider,
     mg_str_t *status, mg_error_t *e);
-static int mg_validation_runs(mg_call_t *c, mg_str_t provider,
+static int mg_validation_runs(mg_call_t *c, mg_str_t provider, int named,
     mg_str_t status, mg_error_t *e);
+static int mg_validation_known(mg_call_t *c, mg_pg_t *db, mg_str_t provider,
+    mg_error_t *e);
 static int mg_validation_wanted(mg_call_t *c, mg_str_t *result,
     mg_error_t *e);
 static void mg_validation_result(mg_jw_t *w,
@@ -45,6 +47,11 @@ mg_call_validation_status(mg_call_t *c, mg_error_t *e)
 
     rc = mg_store_validation_latest(db, c->who.org_id, provider, c->arena,
                                     &v, e);
+
+    if (rc != MG_OK && e->kind == MG_E_NOT_FOUND) {
+        (void) mg_validation_known(c, db, provider, e);
+    }
+
     mg_pg_release(db);
 
     if (rc != MG_OK) {
@@ -71,7 +78,7 @@ mg_call_validation_list(mg_call_t *c, mg_error_t *e)
         return MG_ERROR;
     }
 
-    return mg_validation_runs(c, provider, status, e);
+    return mg_validation_runs(c, provider, 1, status, e);
 }
 
 
@@ -84,7 +91,7 @@ mg_call_validation_history(mg_call_t *c, mg_error_t *e)
         return MG_ERROR;
     }
 
-    return mg_validation_runs(c, provider, status, e);
+    return mg_validation_runs(c, provider, 0, status, e);
 }
 
 
@@ -117,9 +124,11 @@ mg_validation_filters(mg_call_t *c, mg_str_t *provider, mg_str_t *status,
 }
 
 
+/* named: by the path, so that there has to be one, or to have been one. */
+
 static int
-mg_validation_runs(mg_call_t *c, mg_str_t provider, mg_str_t status,
-    mg_error_t *e)
+mg_validation_runs(mg_call_t *c, mg_str_t provider, int named,
+    mg_str_t status, mg_error_t *e)
 {
     int               rc;
     mg_jw_t           w;
@@ -140,6 +149,11 @@ mg_validation_runs(mg_call_t *c, mg_str_t provider, mg_str_t status,
 
     rc = mg_store_validation_list(db, c->who.org_id, provider, status,
                                   &paging, c->arena, &rows, &n, e);
+
+    if (rc == MG_OK && paging.total == 0 && named) {
+        rc = mg_validation_known(c, db, provider, e);
+    }
+
     mg_pg_release(db);
 
     if (rc != MG_OK) {
@@ -157,6 +171,28 @@ mg_validation_runs(mg_call_t *c, mg_str_t provider, mg_str_t status,
     mg_call_list_end(&w, &paging);
 
     return MG_OK;
+}
+
+
+/* Of a provider without runs: MG_ERROR says that there is none. */
+
+static int
+mg_validation_known(mg_call_t *c, mg_pg_t *db, mg_str_t provider,
+    mg_error_t *e)
+{
+    mg_error_t     why;
+    mg_provider_t  p;
+
+    if (mg_store_provider_get(db, c->who.org_id, provider, c->arena, &p,
+                              &why)
+        == MG_OK)
+    {
+        return MG_OK;
+    }
+
+    *e = why;
+
+    return MG_ERROR;
 }
 
 

@@ -187,7 +187,11 @@ mg_verdict_save_piece(mg_verdict_t *v, mg_error_t *e)
     news.estimated_s = mg_rate_left(&v->rate, now, mg_verdict_count(v),
                                     v->left);
 
-    if (news.estimated_s < 0) {
+    /* what the provider's list will bring is not known either */
+
+    if (news.estimated_s < 0
+        || (v->left <= 0 && strcmp(v->phase, "discovering") == 0))
+    {
         news.estimated_s = MG_UNKNOWN;
     }
 

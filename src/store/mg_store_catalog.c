@@ -10,6 +10,7 @@
  * Pool threads; blocks.
  */
 
+#include "store/mg_store_job_row.h"
 #include "store/mg_store_sync.h"
 
 
@@ -191,6 +192,13 @@ mg_provider_key(mg_pg_t *c, const mg_actor_t *who, const mg_provider_t *p,
     }
 
     mg_hand_params(&params, a, who, p->id);
+
+    if (p->key_sealed.len == 0) {
+        return mg_pg_exec(c, "delete from model.provider_credentials "
+                          "where provider_id = $1 and org_id = $2",
+                          &params, NULL, e);
+    }
+
     mg_pg_param_bytes(&params, p->key_sealed);
     mg_pg_param_str(&params, p->key_hint);
 
@@ -244,6 +252,8 @@ mg_provider_update(mg_pg_t *c, const mg_actor_t *who, const void *what,
 }
 
 
+/* Nobody is to be asked any more with a key that is gone. */
+
 static int
 mg_provider_delete(mg_pg_t *c, const mg_actor_t *who, const void *what,
     mg_arena_t *a, mg_error_t *e)
@@ -254,6 +264,10 @@ mg_provider_delete(mg_pg_t *c, const mg_actor_t *who, const void *what,
     mg_pg_rows_t    *r;
     mg_pg_params_t   p;
 
+    static const char  stop[] =
+        MG_JOB_CANCEL "and org_id = $2 and (kind, key) in "
+        "(('validate', $1), ('sync', 'sync:provider:' || $1))";
+
     static const char * const  gone[] = {
         "delete from model.models_metadata "
         "where provider_id = $1 and org_id = $2",
@@ -263,6 +277,7 @@ mg_provider_delete(mg_pg_t *c, const mg_actor_t *who, const void *what,
 
         "delete from model.providers where id = $1 and org_id = $2",
 
+        stop,
         NULL
     };
 
@@ -284,6 +299,7 @@ mg_provider_delete(mg_pg_t *c, const mg_actor_t *who, const void *what,
         "update model.providers set deleted_at = now(), updated_at = now() "
         "where id = $1 and org_id = $2",
 
+        stop,
         NULL
     };
 

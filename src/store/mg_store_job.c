@@ -406,12 +406,7 @@ mg_store_job_cancel(mg_pg_t *c, mg_str_t org_id, mg_str_t id, mg_arena_t *a,
     mg_pg_param_str(&p, mg_store_org(org_id));
     mg_pg_param_str(&p, id);
 
-    if (mg_pg_exec(c, "update model.jobs set cancel_requested = true, "
-                   "state = case state when 'pending' then 'cancelled' "
-                   "else state end, "
-                   "completed_at = case state when 'pending' then now() end, "
-                   "updated_at = now() where org_id = $1 and id = $2 "
-                   "and state in ('pending', 'in_progress')", &p, &r, e)
+    if (mg_pg_exec(c, MG_JOB_CANCEL "and org_id = $1 and id = $2", &p, &r, e)
         != MG_OK)
     {
         return MG_ERROR;

@@ -21,6 +21,13 @@
 
 #define MG_JOB_COLUMNS_N  18
 
+/* Ends those that wait, asks those that run to stop; "and" which follows. */
+#define MG_JOB_CANCEL                                                         \
+    "update model.jobs set cancel_requested = true, "                         \
+    "state = case state when 'pending' then 'cancelled' else state end, "     \
+    "completed_at = case state when 'pending' then now() end, "               \
+    "updated_at = now() where state in ('pending', 'in_progress') "
+
 /* MG_ERROR when the arena is full. */
 int mg_job_row(const mg_pg_rows_t *r, int row, mg_arena_t *a, void *out);
 
