@@ -160,6 +160,7 @@ subtest 'priorities, kinds, lists' => sub {
     };
 
     is_deeply [ $list->('state=in_progress') ], [ $busy ], 'who is at work';
+    is_deeply [ $list->('status=in_progress') ], [ $busy ], 'by either name';
     is_deeply [ $list->('key=slow') ], [ $busy ], 'by its key';
     is_deeply [ sort($list->('kind=sync&state=pending')) ],
               [ sort $low, $high, $mid, $later ], 'who waits';
@@ -167,6 +168,8 @@ subtest 'priorities, kinds, lists' => sub {
     ok scalar($list->('since=2020-01-01T00:00:00Z')), 'since long ago';
 
     for ([ 'state=done', qr/"done" is not known; give one of pending, / ],
+         [ 'status=done', qr/status "done" is not known; give one of pen/ ],
+         [ 'status=failed&state=failed', qr/two names of one thing; give/ ],
          [ 'kind=dream', qr/"dream" is not known; give one of sync, / ],
          [ 'since=noon', qr/"noon" is no time; give one such as/ ]) {
         my $r = $gw->api(GET => "/api/v1/jobs?$_->[0]");

@@ -129,12 +129,14 @@ subtest 'an address of its own' => sub {
 
 subtest 'bad addresses' => sub {
     for my $url ('ftp://x/', 'file:///etc/passwd', 'x', 'http://',
+                 'http://user:word@127.0.0.1/', 'http://a b/', 'http://x:0x/',
                  'http://' . 'x' x 2100)
     {
         my $r = $gw->api(POST => '/api/v1/providers/acme/validate-models',
                          { webhook => $url });
         is $r->{status}, 400, substr $url, 0, 30;
         is $r->{json}{error}{param}, 'webhook', 'and which member';
+        unlike $r->{body}, qr/word/, 'and no password';
     }
 };
 
@@ -159,13 +161,17 @@ subtest 'configuration' => sub {
     ($ok, $text) = $gw->test_conf(http =>
         'model_webhook secret_file=/nowhere/at/all;');
     ok !$ok, 'a file that is not there';
+    ($ok, $text) = $gw->test_conf(http =>
+        'model_webhook url=http://x:99999/ secret_file=/nowhere;');
+    ok !$ok, 'an address that nobody can have';
+    like $text, qr/webhook "http:\/\/x:99999\/" has/, 'and what is wrong';
     ($ok, $text) = $gw->test_conf(http => 'model_events per_client=0;');
     ok !$ok, 'limits of streams';
     like $text, qr/per_client=0.*between 1 and/, 'and what they may be';
     ($ok, $text) = $gw->test_conf(http => 'model_events x=1;');
     like $text, qr/heartbeat=/, 'which there are';
     $gw->reload(http => '', wait_old => 1);
-    $gw->allow(qr/\[emerg\].*(?:model_webhook|model_events|secret)/);
+    $gw->allow(qr/\[emerg\].*(?:webhook|model_events|secret)/);
     is $gw->api(POST => '/api/v1/providers/acme/validate-models',
                 { webhook => 'http://x/' })->{status}, 400,
        'without a secret none is taken';

@@ -330,7 +330,7 @@ mg_url_authority(mg_str_t text, mg_url_t *url)
     const char  *colon;
 
     if (mg_uri_find(text, '@') != NULL) {
-        return "has user information, which belongs into the provider's key";
+        return "has user information, which is not sent in a URL";
     }
 
     url->host_port = text;

@@ -31,7 +31,7 @@ static const char * const  mg_call_results[] = {
     "result", "page", "limit", NULL
 };
 static const char * const  mg_call_kinds[] = {
-    "kind", "state", "key", "since", "page", "limit", NULL
+    "kind", "status", "state", "key", "since", "page", "limit", NULL
 };
 static const char * const  mg_call_audit[] = {
     "variant", "assigned", "requested", "role", "provider", "kind",

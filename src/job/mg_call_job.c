@@ -18,7 +18,7 @@
 static int mg_job_filter(const mg_call_t *c, mg_job_filter_t *f,
     mg_error_t *e);
 static int mg_job_filter_kind(mg_str_t kind, mg_error_t *e);
-static int mg_job_filter_state(mg_str_t state, int *n, mg_error_t *e);
+static int mg_job_filter_state(const mg_call_t *c, int *n, mg_error_t *e);
 static int mg_job_unknown(const char *name, mg_str_t value,
     const char *known, mg_error_t *e);
 
@@ -76,8 +76,7 @@ mg_job_filter(const mg_call_t *c, mg_job_filter_t *f, mg_error_t *e)
     f->key = mg_call_query(c, "key");
 
     if (mg_job_filter_kind(f->kind, e) != MG_OK
-        || mg_job_filter_state(mg_call_query(c, "state"), &f->state, e)
-           != MG_OK)
+        || mg_job_filter_state(c, &f->state, e) != MG_OK)
     {
         return MG_ERROR;
     }
@@ -123,13 +122,32 @@ mg_job_filter_kind(mg_str_t kind, mg_error_t *e)
 
 /* -1: of any. */
 
+/* As the member is called that it is about, or as the column. */
+
 static int
-mg_job_filter_state(mg_str_t state, int *n, mg_error_t *e)
+mg_job_filter_state(const mg_call_t *c, int *n, mg_error_t *e)
 {
+    mg_str_t     state, column;
+    const char  *name;
+
+    name = "status";
+    state = mg_call_query(c, name);
+    column = mg_call_query(c, "state");
+
+    if (state.data && column.data) {
+        return mg_error_set(e, MG_E_INVALID, "state", "status and state are "
+                            "two names of one thing; give one of them");
+    }
+
+    if (column.data) {
+        name = "state";
+        state = column;
+    }
+
     *n = state.data ? mg_job_state_find(state) : -1;
 
     if (state.data && *n < 0) {
-        return mg_job_unknown("state", state, ", pending, in_progress, "
+        return mg_job_unknown(name, state, ", pending, in_progress, "
                               "completed, failed, cancelled", e);
     }
 

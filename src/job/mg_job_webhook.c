@@ -24,6 +24,7 @@
 #include "base/mg_hash.h"
 #include "base/mg_jw.h"
 #include "base/mg_time.h"
+#include "base/mg_uri.h"
 #include "client/mg_http.h"
 #include "store/mg_store_event.h"
 
@@ -46,21 +47,31 @@ static int mg_webhook_judge(mg_run_t *run, const mg_http_response_t *res,
 static int mg_webhook_tick(void *ctx, mg_error_t *e);
 
 
+/* As the base URL of a provider, but that it may have a query. */
+
 int
 mg_webhook_url(mg_str_t url, mg_error_t *e)
 {
-    if (url.len <= MG_WEBHOOK_URL_MAX
-        && ((url.len > 8 && memcmp(url.data, "https://", 8) == 0)
-            || (url.len > 7 && memcmp(url.data, "http://", 7) == 0)))
-    {
-        return MG_OK;
+    size_t    i, n;
+    mg_url_t  parts;
+
+    for (n = 0; n < url.len && url.data[n] != '?'; n++) { /* void */ }
+
+    for (i = n; i < url.len; i++) {
+        if (url.data[i] <= ' ' || url.data[i] == '#' || url.data[i] > '~') {
+            return mg_error_set(e, MG_E_INVALID, "webhook",
+                                "webhook has a character in its query that "
+                                "must be written as %%XX");
+        }
     }
 
-    return mg_error_set(e, MG_E_INVALID, "webhook",
-                        "webhook \"%.*s\" is not an address of http or https "
-                        "of at most %d bytes",
-                        (int) (url.len > 80 ? 80 : url.len), url.data,
-                        MG_WEBHOOK_URL_MAX);
+    if (url.len > MG_WEBHOOK_URL_MAX) {
+        return mg_error_set(e, MG_E_INVALID, "webhook",
+                            "webhook of %zu bytes is too long; give at most "
+                            "%d", url.len, MG_WEBHOOK_URL_MAX);
+    }
+
+    return mg_url_parse(mg_str_n(url.data, n), &parts, "webhook", e);
 }
 
 

@@ -28,7 +28,10 @@ typedef struct mg_webhook_conf_s {
 } mg_webhook_conf_t;
 
 
-/* MG_OK, or MG_ERROR with what is wrong: not http or https, too long. */
+/*
+ * MG_OK, or MG_ERROR with what is wrong: not http or https, no host, with user
+ * information or a fragment, too long.
+ */
 int mg_webhook_url(mg_str_t url, mg_error_t *e);
 
 /* Appends "v1=" and 64 hex digits.  MG_ERROR only when out of memory. */

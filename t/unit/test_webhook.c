@@ -18,7 +18,11 @@ main(void)
 
     static const char  *bad[] = {
         "", "http://", "https://", "ftp://x/", "file:///etc/passwd",
-        "//example.com/", "javascript:alert(1)"
+        "//example.com/", "javascript:alert(1)", "http://a b/",
+        "http://user:word@example.com/", "http://example.com/#x",
+        "http://x:99999/", "http://[::1/", "http://2130706433/",
+        "http://example.com/?a b", "http://example.com/?a#b",
+        "http://example.com/?\xc3\xa4", "http://?x"
     };
 
     /* printf '1.{}' | openssl dgst -sha256 -hmac key */
@@ -40,6 +44,8 @@ main(void)
     ok(mg_webhook_url(mg_str("http://a"), &e) == MG_OK, "http");
     ok(mg_webhook_url(mg_str("https://example.com/x?y=z"), &e) == MG_OK,
        "https");
+    ok(mg_webhook_url(mg_str("HTTPS://[::1]:8443?y=%20/../@"), &e) == MG_OK,
+       "a query is free");
 
     return done_testing();
 }
