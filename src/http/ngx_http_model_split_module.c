@@ -329,11 +329,20 @@ ngx_http_model_split_json(ngx_http_request_t *r)
     u_char     *p, *last;
     ngx_str_t   type;
 
+    static ngx_str_t  json = ngx_string("application/json");
+
     if (r->headers_in.content_type == NULL) {
         return NGX_OK;
     }
 
     type = r->headers_in.content_type->value;
+
+    if (type.len == json.len
+        && ngx_memcmp(type.data, json.data, json.len) == 0)
+    {
+        return NGX_OK;
+    }
+
     last = ngx_strlchr(type.data, type.data + type.len, ';');
 
     if (last) {
@@ -345,11 +354,8 @@ ngx_http_model_split_json(ngx_http_request_t *r)
     }
 
     if (type.len == 0
-        || (type.len == sizeof("application/json") - 1
-            && (ngx_memcmp(type.data, "application/json", type.len) == 0
-                || ngx_strncasecmp(type.data, (u_char *) "application/json",
-                                   type.len)
-                   == 0)))
+        || (type.len == json.len
+            && ngx_strncasecmp(type.data, json.data, json.len) == 0))
     {
         return NGX_OK;
     }

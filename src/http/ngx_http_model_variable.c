@@ -264,7 +264,9 @@ ngx_http_model_variable_span(ngx_http_request_t *r,
         t.flags = 1;
     }
 
-    ngx_memcpy(t.span, ngx_http_model_assign_random(sizeof(t.span)),
+    /* the random half of the id: another request has another span */
+
+    ngx_memcpy(t.span, x->id.b + sizeof(x->id.b) - sizeof(t.span),
                sizeof(t.span));
 
     ngx_memcpy(x->span_id, t.span, sizeof(t.span));
