@@ -1,7 +1,9 @@
 /*
  * mg_aside.c: a piece of work on a thread of its own.
  *
- * One thread a piece of work, which takes its low priority with it.
+ * One thread a piece of work, which takes its low priority with it when it
+ * ends: a thread of a pool could not have it back.  What it used of the core
+ * is read by the thread itself, whose clock ends with it.
  */
 
 #include <signal.h>

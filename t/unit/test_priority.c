@@ -50,7 +50,8 @@ prompt(void *data)
 
     is_int(a.runtime, granted ? 100000 : before.runtime,
            "a slice of 0.1 ms, or the one that it had");
-    is_int(a.nice, *(int *) data + MG_PRIORITY_NICE, "a thread's nice is added to and stays");
+    is_int(a.nice, *(int *) data + MG_PRIORITY_NICE,
+           "a thread's nice is added to and stays");
     is_int(mg_priority_prompt(), granted, "asking again changes nothing");
 
     return NULL;
