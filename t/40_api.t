@@ -491,8 +491,9 @@ subtest 'validation' => sub {
     is $r->{json}{validations}[0]{id}, $id, 'history';
     is $r->{json}{pagination}{total}, 1, 'of one';
 
-    $r = $gw->api(GET => '/api/v1/jobs?kind=validate');
-    is $r->{json}{jobs}[0]{status}, 'completed', 'its job';
+    $r = soon('/api/v1/jobs?kind=validate',
+              sub { $_[0]{json}{jobs}[0]{status} eq 'completed' });
+    is $r->{json}{jobs}[0]{status}, 'completed', 'its job, soon after';
     my $job = $r->{json}{jobs}[0]{id};
     is $gw->api(GET => "/api/v1/jobs/$job")->{json}{kind}, 'validate', 'kind';
     refused($gw->api(POST => "/api/v1/jobs/$job/cancel"), 409, undef, qr/./,

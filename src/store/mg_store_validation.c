@@ -13,8 +13,15 @@
 #include "store/mg_store_job_row.h"
 #include "store/mg_store_validation_row.h"
 
+#include <unistd.h>
+
 #include "base/mg_crypt.h"
 #include "base/mg_jw.h"
+
+
+/* For a job whose run has ended: its row follows that of the run. */
+#define MG_VALIDATION_TRIES    10
+#define MG_VALIDATION_WAIT_US  20000
 
 
 /* What is to be tested. */
@@ -85,6 +92,7 @@ mg_validation_make(mg_pg_t *c, const mg_actor_t *who,
     mg_error_t *e)
 {
     int         rc;
+    unsigned    tries;
     mg_error_t  why;
 
     memset(v, 0, sizeof(mg_validation_t));
@@ -95,31 +103,47 @@ mg_validation_make(mg_pg_t *c, const mg_actor_t *who,
         return rc;
     }
 
-    if (mg_pg_begin(c, e) != MG_OK) {
-        return MG_ERROR;
-    }
+    for (tries = 1; /* void */ ; tries++) {
 
-    rc = mg_store_end(c, mg_validation_create(c, who, ask, a, v, &why), &why);
+        if (mg_pg_begin(c, e) != MG_OK) {
+            return MG_ERROR;
+        }
 
-    if (rc == MG_OK) {
-        return MG_OK;
-    }
+        rc = mg_store_end(c, mg_validation_create(c, who, ask, a, v, &why),
+                          &why);
 
-    memset(v, 0, sizeof(mg_validation_t));
+        if (rc == MG_OK) {
+            return MG_OK;
+        }
 
-    /* the same request, sent twice at the same time */
+        memset(v, 0, sizeof(mg_validation_t));
 
-    if (why.kind == MG_E_CONFLICT
-        && mg_validation_replay(c, who, ask->provider, a, v, NULL) == MG_OK)
-    {
-        return MG_OK;
-    }
+        /* the same request, sent twice at the same time */
 
-    /* outside of the transaction: one that is there may end meanwhile */
+        if (why.kind == MG_E_CONFLICT
+            && mg_validation_replay(c, who, ask->provider, a, v, NULL)
+               == MG_OK)
+        {
+            return MG_OK;
+        }
 
-    if (why.kind == MG_E_CONFLICT && strcmp(why.param, "provider") == 0) {
-        (void) mg_validation_running(c, mg_store_org(who->org_id),
-                                     ask->provider, a, v, NULL);
+        if (why.kind != MG_E_CONFLICT || strcmp(why.param, "provider") != 0) {
+            break;
+        }
+
+        /*
+         * Outside of the transaction: one that is there may end meanwhile.
+         * Where there is none any more, its job is about to end.
+         */
+
+        if (mg_validation_running(c, mg_store_org(who->org_id),
+                                  ask->provider, a, v, NULL)
+            == MG_OK || tries == MG_VALIDATION_TRIES)
+        {
+            break;
+        }
+
+        (void) usleep(MG_VALIDATION_WAIT_US);
     }
 
     if (e) {

@@ -4,6 +4,9 @@
  * readers wait for a worker that was killed.
  */
 
+#include <pthread.h>
+#include <unistd.h>
+
 #include "db.h"
 
 
@@ -734,6 +737,51 @@ test_validation_retry(void)
 }
 
 
+/* A run ends a moment before its job: then the next one can be asked for. */
+
+static void *
+end_soon(void *data)
+{
+    mg_error_t  e;
+
+    usleep(50000);
+    (void) mg_store_job_end(other, data, "A", MG_JOB_COMPLETED, mg_str_null,
+                            mg_str_null, &e);
+    return NULL;
+}
+
+
+static void
+test_validation_next(void)
+{
+    mg_job_t         j;
+    pthread_t        t;
+    mg_error_t       e;
+    mg_validation_t  v, w;
+
+    end_all();
+    v = validation(0);
+    ok(claim_one(db, "A", v.job_id, &j) == MG_OK
+       && mg_store_validation_state(db, v.id, MG_JOB_IN_PROGRESS, 1,
+                                    mg_str_null, &e) == MG_OK, "a run");
+
+    ok(mg_store_validation_create(db, &db_actor, mg_str("demo"), 0, db_arena,
+                                  &w, &e) == MG_ERROR
+       && e.kind == MG_E_CONFLICT && mg_str_eq(w.id, v.id),
+       "is in the way of another one");
+
+    ok(mg_store_validation_state(db, v.id, MG_JOB_COMPLETED, MG_UNKNOWN,
+                                 mg_str_null, &e) == MG_OK,
+       "until it has ended");
+
+    (void) pthread_create(&t, NULL, end_soon, &j);
+    w = validation(0);
+    (void) pthread_join(t, NULL);
+    ok(w.id.len == 36 && !mg_str_eq(w.id, v.id), "the next one is made");
+    (void) mg_store_job_cancel(db, mg_str_null, w.job_id, db_arena, &j, &e);
+}
+
+
 /* Of results, in this transaction: through an index, and one after another. */
 
 static int64_t
@@ -852,6 +900,7 @@ main(void)
     test_validation();
     test_validation_retry();
     test_due();
+    test_validation_next();
     test_validation_large();
     mg_pg_release(other);
 
