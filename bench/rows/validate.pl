@@ -378,7 +378,7 @@ sub posts {
         sleep 0.05;
     }
 
-    my $running = @{ ten_running($base, $token) };
+    my $running = ten_cancel($base, $token);
     my @sorted = map { 1000 * $_ } sort { $a <=> $b } @times;
     my $p99 = quantile(0.99, @sorted);
 
