@@ -56,11 +56,17 @@ END
 }
 
 
+# With main => "thread_pool ...;" its workers have threads, though nothing to do
+# for them: what a process with threads costs at all.
+
 sub stock_proxy {
-    my (@mock) = @_;
+    my ($champion, $challenger, %o) = @_;
+    my @mock = ($champion, $challenger);
     my $port = free_port();
+    my $main = $o{main} // '';
 
     my $pid = nginx("stock$port", 0, <<"END");
+$main
 events { worker_connections 1024; }
 http {
     access_log off;
@@ -84,7 +90,8 @@ http {
     }
 }
 END
-    return { name => 'stock split_clients', pids => [$pid], port => $port };
+    return { name => $o{name} // 'stock split_clients', pids => [$pid],
+             port => $port };
 }
 
 

@@ -18,7 +18,10 @@ my %faster = ('lua + cjson' => 1.8, 'njs' => 2.5, 'Portkey' => 50);
 sub proxy {
     my ($size, $connections, $keys, $bar) = @_;
     my @mock = mock();
+    my $threads = 'thread_pool idle threads=4 max_queue=64;';
     my @contenders = (stock_proxy(@mock), gateway_proxy(@mock),
+                      stock_proxy(@mock, main => $threads,
+                                  name => 'stock with threads'),
                       haproxy(@mock), lua(@mock), njs(@mock),
                       portkey(@mock));
 

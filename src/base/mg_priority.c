@@ -18,6 +18,9 @@
 /* Less than 0.1 ms is taken for that much. */
 #define MG_PRIORITY_SLICE_NS  100000
 
+/* SCHED_FLAG_RESET_ON_FORK of the kernel. */
+#define MG_PRIORITY_OWN       1
+
 
 typedef struct {
     uint32_t   size;
@@ -46,6 +49,7 @@ mg_priority_prompt(void)
     }
 
     attr.runtime = MG_PRIORITY_SLICE_NS;
+    attr.flags |= MG_PRIORITY_OWN;
 
     if (syscall(SYS_sched_setattr, 0, &attr, 0) != 0) {
         return 0;
@@ -62,6 +66,6 @@ mg_priority_prompt(void)
 void
 mg_priority_lower(void)
 {
-    (void) setpriority(PRIO_PROCESS, 0,
-                       getpriority(PRIO_PROCESS, 0) + MG_PRIORITY_NICE);
+    (void) setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, getpid())
+                                        + MG_PRIORITY_NICE);
 }

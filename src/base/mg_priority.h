@@ -19,16 +19,18 @@
  * Asks for the shortest slices: for threads that are seldom at work, and soon
  * done.  1: they were granted; 0: this kernel knows none, or the thread has a
  * policy other than SCHED_OTHER, which stays.  Nice stays as it is.  Threads
- * that it starts later inherit them.  Source: sched_setattr(2), sched_runtime.
+ * that it starts later have the usual slices, and no nice below 0.  Source:
+ * sched_setattr(2), sched_runtime and SCHED_FLAG_RESET_ON_FORK.
  */
 int mg_priority_prompt(void);
 
 /*
- * Adds MG_PRIORITY_NICE to the thread's nice, for good: who is not root gets
- * no higher priority back.  Ten give it a tenth of the weight of others.  Less
- * is not enough: who has just been at work and wakes up again is let in if it
- * has waited for longer than it worked times the ratio of weights, and the
- * event loop is often back after a tenth.
+ * MG_PRIORITY_NICE above the nice of the process's first thread, which is the
+ * event loop, for good: who is not root gets no higher priority back.  A
+ * thread that was started by a lowered one comes no lower.  Ten give it a
+ * tenth of the weight of others.  Less is not enough: who has just been at
+ * work and wakes up again is let in if it has waited for longer than it
+ * worked times the ratio of weights, and the event loop is often back soon.
  */
 #define MG_PRIORITY_NICE   10
 

@@ -1,6 +1,6 @@
 /*
  * What would break: an event loop that waits for the slice of a job, one
- * whose nice is lost with it, or a job's priority that spreads to others.
+ * whose nice is lost with it, or a priority that spreads to other threads.
  * Where the kernel knows no slices, the thread must be left as it was.
  */
 
@@ -35,11 +35,29 @@ seen(void)
 }
 
 
+/* A thread that a lowered and prompt one has started. */
+
+static void *
+started(void *data)
+{
+    attr_t  a, *usual = data;
+
+    a = seen();
+    is_int(a.runtime, usual->runtime, "a thread that it starts has its own");
+
+    mg_priority_lower();
+    is_int(seen().nice, usual->nice, "and is lowered only once");
+
+    return NULL;
+}
+
+
 static void *
 prompt(void *data)
 {
-    int     granted;
-    attr_t  a, before;
+    int        granted;
+    attr_t     a, before;
+    pthread_t  t;
 
     mg_priority_lower();
     before = seen();
@@ -51,8 +69,11 @@ prompt(void *data)
     is_int(a.runtime, granted ? 100000 : before.runtime,
            "a slice of 0.1 ms, or the one that it had");
     is_int(a.nice, *(int *) data + MG_PRIORITY_NICE,
-           "a thread's nice is added to and stays");
+           "its nice is below the process's and stays");
     is_int(mg_priority_prompt(), granted, "asking again changes nothing");
+
+    ok(pthread_create(&t, NULL, started, &before) == 0
+       && pthread_join(t, NULL) == 0, "a thread");
 
     return NULL;
 }
