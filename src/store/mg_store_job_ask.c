@@ -39,10 +39,17 @@ mg_store_job_create(mg_pg_t *c, const mg_actor_t *who, const char *kind,
     ask.kind = kind;
     ask.key = key;
     ask.payload = payload;
-    ask.priority = who->token_id.data ? MG_JOB_PRIORITY_PERSON
-                                      : MG_JOB_PRIORITY_ROUTINE;
+    ask.priority = mg_store_job_priority(who);
 
     return mg_store_job_ask(c, who, &ask, a, j, e);
+}
+
+
+int
+mg_store_job_priority(const mg_actor_t *who)
+{
+    return who->token_id.data ? MG_JOB_PRIORITY_PERSON
+                              : MG_JOB_PRIORITY_ROUTINE;
 }
 
 

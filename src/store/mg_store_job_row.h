@@ -28,6 +28,9 @@
     "completed_at = case state when 'pending' then now() end, "               \
     "updated_at = now() where state in ('pending', 'in_progress') "
 
+/* What a person asks for comes before what a schedule does. */
+int mg_store_job_priority(const mg_actor_t *who);
+
 /* MG_ERROR when the arena is full. */
 int mg_job_row(const mg_pg_rows_t *r, int row, mg_arena_t *a, void *out);
 

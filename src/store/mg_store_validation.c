@@ -15,9 +15,6 @@
 
 #include <unistd.h>
 
-#include "base/mg_crypt.h"
-#include "base/mg_jw.h"
-
 
 /* For a job whose run has ended: its row follows that of the run. */
 #define MG_VALIDATION_TRIES    10
@@ -40,12 +37,12 @@ static int mg_validation_replay(mg_pg_t *c, const mg_actor_t *who,
 static int mg_validation_create(mg_pg_t *c, const mg_actor_t *who,
     const mg_validation_ask_t *ask, mg_arena_t *a, mg_validation_t *v,
     mg_error_t *e);
-static int mg_validation_job(mg_pg_t *c, const mg_actor_t *who,
-    const mg_validation_ask_t *ask, mg_arena_t *a, mg_validation_t *v,
-    mg_error_t *e);
+static int mg_validation_lists(const mg_validation_ask_t *ask);
 static int mg_validation_insert(mg_pg_t *c, const mg_actor_t *who,
     const mg_validation_ask_t *ask, mg_arena_t *a, mg_validation_t *v,
     mg_error_t *e);
+static int mg_validation_why(mg_pg_t *c, const mg_actor_t *who,
+    const mg_validation_ask_t *ask, mg_arena_t *a, mg_error_t *e);
 static int mg_validation_taken(const mg_validation_ask_t *ask,
     mg_error_t *e);
 static int mg_validation_retry(mg_pg_t *c, const mg_validation_ask_t *ask,
@@ -105,14 +102,7 @@ mg_validation_make(mg_pg_t *c, const mg_actor_t *who,
 
     for (tries = 1; /* void */ ; tries++) {
 
-        if (mg_pg_begin(c, e) != MG_OK) {
-            return MG_ERROR;
-        }
-
-        rc = mg_store_end(c, mg_validation_create(c, who, ask, a, v, &why),
-                          &why);
-
-        if (rc == MG_OK) {
+        if (mg_validation_create(c, who, ask, a, v, &why) == MG_OK) {
             return MG_OK;
         }
 
@@ -184,8 +174,8 @@ mg_validation_replay(mg_pg_t *c, const mg_actor_t *who, mg_str_t provider,
 
 /*
  * Somebody waits for this beside runs that keep the database busy, so most
- * runs are made with two statements; a list that is known is a third and a
- * fourth.
+ * runs are made with one statement, which is a transaction of its own; a list
+ * that is known is a second and a third.
  */
 
 static int
@@ -196,14 +186,16 @@ mg_validation_create(mg_pg_t *c, const mg_actor_t *who,
     int             rc;
     mg_pg_params_t  p;
 
-    if (mg_validation_job(c, who, ask, a, v, e) != MG_OK
-        || mg_validation_insert(c, who, ask, a, v, e) != MG_OK)
-    {
+    if (!mg_validation_lists(ask)) {
+        return mg_validation_insert(c, who, ask, a, v, e);
+    }
+
+    if (mg_pg_begin(c, e) != MG_OK) {
         return MG_ERROR;
     }
 
-    if (!v->listed) {
-        return MG_OK;
+    if (mg_validation_insert(c, who, ask, a, v, e) != MG_OK) {
+        return mg_store_end(c, MG_ERROR, e);
     }
 
     mg_pg_params_init(&p, a);
@@ -211,78 +203,32 @@ mg_validation_create(mg_pg_t *c, const mg_actor_t *who,
 
     rc = ask->only_failed ? mg_validation_retry(c, ask, &p, e)
                           : mg_validation_named(c, ask, &p, e);
-    if (rc != MG_OK) {
-        return MG_ERROR;
-    }
-
     p.n = 1;
 
-    return mg_validation_one(c, "update model.ai_model_validation_progress v "
-                             "set total_models = (select count(*) "
-                             "from model.ai_model_validation_results t "
-                             "where t.validation_id = v.id) where v.id = $1 "
-                             "returning " MG_VALIDATION_COLUMNS, &p, a, v, e);
+    if (rc == MG_OK) {
+        rc = mg_validation_one(c, "update model.ai_model_validation_progress "
+                               "v set total_models = (select count(*) "
+                               "from model.ai_model_validation_results t "
+                               "where t.validation_id = v.id) "
+                               "where v.id = $1 "
+                               "returning " MG_VALIDATION_COLUMNS, &p, a, v,
+                               e);
+    }
+
+    return mg_store_end(c, rc, e);
 }
 
 
-/* Its job comes first, and names the run: v->id and v->job_id. */
+/* What is to be tested is known beforehand. */
 
 static int
-mg_validation_job(mg_pg_t *c, const mg_actor_t *who,
-    const mg_validation_ask_t *ask, mg_arena_t *a, mg_validation_t *v,
-    mg_error_t *e)
+mg_validation_lists(const mg_validation_ask_t *ask)
 {
-    char       text[MG_UUID_LEN + 1];
-    mg_jw_t    w;
-    mg_buf_t   b;
-    mg_job_t   j;
-    uint8_t    random[10];
-    mg_str_t   payload;
-    mg_uuid_t  id;
-
-    if (mg_random(random, sizeof(random)) != MG_OK) {
-        return mg_error_set(e, MG_E_INTERNAL, NULL,
-                            "the system has no random bytes");
-    }
-
-    mg_uuid_v7(&id, mg_now_us(), random);
-    mg_uuid_format(&id, text);
-
-    mg_buf_init(&b, 0);
-    mg_jw_init(&w, &b);
-    mg_jw_object(&w, NULL);
-    mg_jw_str(&w, "validation_id", mg_str_z(text));
-    mg_jw_str(&w, "provider_id", ask->provider);
-    mg_jw_bool(&w, "only_failed", ask->only_failed != 0);
-    mg_jw_end_object(&w);
-
-    v->id = mg_arena_dup(a, mg_str_z(text));
-    payload = b.failed ? mg_str_null : mg_arena_dup(a, mg_buf_view(&b));
-    mg_buf_free(&b);
-
-    if (v->id.data == NULL || payload.data == NULL) {
-        return mg_store_memory(e);
-    }
-
-    if (mg_store_job_create(c, who, "validate", ask->provider, payload, a,
-                            &j, e)
-        != MG_OK)
-    {
-        return e->kind == MG_E_CONFLICT
-               && strcmp(e->param, MG_JOB_ONCE_PARAM) != 0
-               ? mg_validation_taken(ask, e) : MG_ERROR;
-    }
-
-    if (j.replayed) {
-        return mg_error_set(e, MG_E_CONFLICT, MG_JOB_ONCE_PARAM,
-                            "the request was sent twice at the same time");
-    }
-
-    v->job_id = j.id;
-
-    return MG_OK;
+    return ask->only_failed || ask->ids.data != NULL;
 }
 
+
+/* The run and its job, which names it, or neither. */
 
 static int
 mg_validation_insert(mg_pg_t *c, const mg_actor_t *who,
@@ -297,23 +243,35 @@ mg_validation_insert(mg_pg_t *c, const mg_actor_t *who,
     mg_pg_param_bool(&p, ask->only_failed);
     mg_pg_param_bool(&p, ask->ids.data != NULL);
     mg_pg_param_str(&p, who->webhook);
-    mg_pg_param_str(&p, v->id);
-    mg_pg_param_str(&p, v->job_id);
+    mg_pg_param_str(&p, who->token_id);
+    mg_pg_param_int(&p, mg_store_job_priority(who));
+    mg_pg_param_str(&p, who->once ? who->once->key : mg_str_null);
+    mg_pg_param_str(&p, who->once ? who->once->hash : mg_str_null);
 
     /* the total is what the answer to the client can say now */
 
-    if (mg_validation_one(c, "insert into model.ai_model_validation_progress "
+    if (mg_validation_one(c, "with p as (select org_id, id, "
+                          "gen_random_uuid() as run from model.providers "
+                          "where org_id = $1 and id = $2 "
+                          "and deleted_at is null), "
+                          "j as (insert into model.jobs (org_id, kind, key, "
+                          "payload, token_id, priority, idempotency_key, "
+                          "idempotency_hash) "
+                          "select p.org_id, 'validate', p.id, "
+                          "jsonb_build_object('validation_id', p.run, "
+                          "'provider_id', p.id, 'only_failed', $3::boolean), "
+                          "$6::uuid, $7::integer, $8, $9 from p "
+                          "on conflict do nothing returning id) "
+                          "insert into model.ai_model_validation_progress "
                           "as v (id, job_id, org_id, provider_id, "
                           "only_failed, chosen, listed, webhook, "
                           "total_models) "
-                          "select $6::uuid, $7::uuid, p.org_id, p.id, $3, $4, "
+                          "select p.run, j.id, p.org_id, p.id, $3, $4, "
                           "$3 or $4, $5, (select count(*) "
                           "from model.models_metadata m "
                           "where m.org_id = p.org_id "
                           "and m.provider_id = p.id and m.active "
-                          "and m.deleted_at is null) "
-                          "from model.providers p where p.org_id = $1 "
-                          "and p.id = $2 and p.deleted_at is null "
+                          "and m.deleted_at is null) from j cross join p "
                           "returning " MG_VALIDATION_COLUMNS, &p, a, v, e)
         == MG_OK)
     {
@@ -324,13 +282,51 @@ mg_validation_insert(mg_pg_t *c, const mg_actor_t *who,
         return mg_validation_taken(ask, e);
     }
 
-    if (e->kind == MG_E_NOT_FOUND) {
-        return mg_error_set(e, MG_E_NOT_FOUND, "provider",
-                            "there is no provider \"%.*s\"",
-                            MG_STR_ARG(ask->provider));
+    return e->kind == MG_E_NOT_FOUND ? mg_validation_why(c, who, ask, a, e)
+                                     : MG_ERROR;
+}
+
+
+/* Why there is no run: what was sent before, no provider, another run. */
+
+static int
+mg_validation_why(mg_pg_t *c, const mg_actor_t *who,
+    const mg_validation_ask_t *ask, mg_arena_t *a, mg_error_t *e)
+{
+    int              there;
+    mg_job_t         j;
+    mg_pg_rows_t    *r;
+    mg_pg_params_t   p;
+
+    switch (mg_store_job_replay(c, who, "validate", ask->provider, a, &j,
+                                e))
+    {
+    case MG_OK:
+        return mg_error_set(e, MG_E_CONFLICT, MG_JOB_ONCE_PARAM,
+                            "the request was sent twice at the same time");
+
+    case MG_ERROR:
+        return MG_ERROR;
     }
 
-    return MG_ERROR;
+    mg_pg_params_init(&p, a);
+    mg_pg_param_str(&p, mg_store_org(who->org_id));
+    mg_pg_param_str(&p, ask->provider);
+
+    if (mg_pg_exec(c, "select from model.providers where org_id = $1 "
+                   "and id = $2 and deleted_at is null", &p, &r, e)
+        != MG_OK)
+    {
+        return MG_ERROR;
+    }
+
+    there = (mg_pg_rows_count(r) != 0);
+    mg_pg_rows_free(r);
+
+    return there ? mg_validation_taken(ask, e)
+                 : mg_error_set(e, MG_E_NOT_FOUND, "provider",
+                                "there is no provider \"%.*s\"",
+                                MG_STR_ARG(ask->provider));
 }
 
 
