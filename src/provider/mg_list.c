@@ -1,12 +1,14 @@
 /*
  * mg_list.c: a page of a list, from text to models.
  *
- *     parse -> find the array -> read each entry by the table, unite those
- *     of one id -> complete -> hand on, in the order of the list
+ *     parse -> find the array -> read the id of each entry by the table
+ *           -> read those of one id again, unite them, complete, hand on
  *
  * Nothing is handed on before all of the page has been read, since an entry
- * near its end may say more of one near its beginning.  Caps bound what a
- * hostile list costs: bytes, nodes, models, members of one model.
+ * near its end may say more of one near its beginning.  An entry is ten times
+ * the size of what it is read from, so none is kept: each is read twice, into
+ * an arena that is reset behind it.  Caps bound what a hostile list costs:
+ * bytes, nodes, models, members of one model.
  *
  * Called by the protocols of this room; touches nothing but the arena.
  */
@@ -22,6 +24,20 @@
 #define MG_LIST_MODELS_MAX    10000
 #define MG_LIST_MEMBERS_MAX   100
 #define MG_LIST_TOKEN_MAX     1024
+
+
+/* The first entry of an id; "again" leads to the others. */
+typedef struct mg_list_id_s  mg_list_id_t;
+
+struct mg_list_id_s {
+    const mg_json_t  *entry;
+    mg_list_id_t     *next;
+    mg_list_id_t     *again;
+    mg_list_id_t     *end;          /* of those */
+};
+
+
+static void mg_list_again(mg_list_id_t *first, mg_list_id_t *one);
 
 
 static int
@@ -102,35 +118,46 @@ mg_list_entry(const mg_list_t *l, const mg_json_t *v, mg_arena_t *a,
 }
 
 
+/* The ids of all entries, in their order; each entry's words are forgotten. */
+
 static int
-mg_list_entries(const mg_list_t *l, const mg_json_t *array, mg_arena_t *a,
-    mg_entry_t **list, unsigned *skipped)
+mg_list_ids(const mg_list_t *l, const mg_json_t *array, mg_arena_t *a,
+    mg_arena_t *scratch, mg_list_id_t **first, unsigned *skipped)
 {
     int               rc;
     void            **seen;
     mg_str_t          id;
-    mg_entry_t       *x, **last;
+    mg_entry_t       *x;
     mg_keyset_t       ids;
+    mg_list_id_t     *one, **last;
     const mg_json_t  *v;
 
-    *list = NULL;
-    last = list;
+    *first = NULL;
+    last = first;
 
     if (mg_keyset_init(&ids) != MG_OK) {
         return MG_ERROR;
     }
 
     for (v = array->child; v; v = v->next) {
-        rc = mg_list_entry(l, v, a, &x);
+        mg_arena_reset(scratch);
+        rc = mg_list_entry(l, v, scratch, &x);
 
-        if (rc == MG_OK) {
-            id = x->model.provider_model_id;
-            rc = mg_keyset_add(&ids, a, &id, &seen);
-
-            if (rc == MG_DECLINED) {
-                mg_entry_merge(*seen, x);
-            }
+        if (rc == MG_DECLINED) {
+            (*skipped)++;
+            continue;
         }
+
+        one = mg_arena_calloc(a, sizeof(mg_list_id_t));
+
+        if (rc != MG_OK || one == NULL) {
+            return MG_ERROR;
+        }
+
+        one->entry = v;
+        one->end = one;
+        id = x->model.provider_model_id;
+        rc = mg_keyset_add(&ids, a, &id, &seen);
 
         if (rc == MG_ERROR) {
             return MG_ERROR;
@@ -138,12 +165,73 @@ mg_list_entries(const mg_list_t *l, const mg_json_t *array, mg_arena_t *a,
 
         if (rc == MG_DECLINED) {
             (*skipped)++;
+            mg_list_again(*seen, one);
             continue;
         }
 
-        *seen = x;
-        *last = x;
-        last = &x->next;
+        *seen = one;
+        *last = one;
+        last = &one->next;
+    }
+
+    return MG_OK;
+}
+
+
+static void
+mg_list_again(mg_list_id_t *first, mg_list_id_t *one)
+{
+    first->end->again = one;
+    first->end = one;
+}
+
+
+/* An entry, and what others say of the same id. */
+
+static int
+mg_list_unite(const mg_list_t *l, const mg_list_id_t *id, mg_arena_t *a,
+    mg_entry_t **x)
+{
+    mg_entry_t  *later;
+
+    if (mg_list_entry(l, id->entry, a, x) != MG_OK) {
+        return MG_ERROR;
+    }
+
+    while ((id = id->again) != NULL) {
+        if (mg_list_entry(l, id->entry, a, &later) != MG_OK) {
+            return MG_ERROR;
+        }
+
+        mg_entry_merge(*x, later);
+    }
+
+    return mg_entry_complete(*x, l->source, a);
+}
+
+
+static int
+mg_list_models(const mg_list_t *l, const mg_json_t *array, mg_arena_t *a,
+    mg_arena_t *scratch, mg_list_model_pt model, void *ctx,
+    unsigned *skipped, mg_error_t *e)
+{
+    mg_entry_t    *x;
+    mg_list_id_t  *id;
+
+    if (mg_list_ids(l, array, a, scratch, &id, skipped) != MG_OK) {
+        return mg_list_full(e);
+    }
+
+    for ( /* void */ ; id; id = id->next) {
+        mg_arena_reset(scratch);
+
+        if (mg_list_unite(l, id, scratch, &x) != MG_OK) {
+            return mg_list_full(e);
+        }
+
+        if (model(ctx, &x->model, e) != MG_OK) {
+            return MG_ERROR;
+        }
     }
 
     return MG_OK;
@@ -154,7 +242,8 @@ int
 mg_list_read(const mg_list_t *l, mg_str_t body, mg_arena_t *a,
     mg_list_model_pt model, void *ctx, unsigned *skipped, mg_error_t *e)
 {
-    mg_entry_t       *x;
+    int               rc;
+    mg_arena_t       *scratch;
     const mg_json_t  *doc, *array;
 
     *skipped = 0;
@@ -166,21 +255,16 @@ mg_list_read(const mg_list_t *l, mg_str_t body, mg_arena_t *a,
         return MG_ERROR;
     }
 
-    if (mg_list_entries(l, array, a, &x, skipped) != MG_OK) {
+    scratch = mg_arena_create(MG_LIST_BYTES_MAX);
+
+    if (scratch == NULL) {
         return mg_list_full(e);
     }
 
-    for ( /* void */ ; x; x = x->next) {
-        if (mg_entry_complete(x, l->source, a) != MG_OK) {
-            return mg_list_full(e);
-        }
+    rc = mg_list_models(l, array, a, scratch, model, ctx, skipped, e);
+    mg_arena_destroy(scratch);
 
-        if (model(ctx, &x->model, e) != MG_OK) {
-            return MG_ERROR;
-        }
-    }
-
-    return MG_OK;
+    return rc;
 }
 
 

@@ -54,7 +54,8 @@ typedef struct {
 
     /*
      * Reads one page of the list; calls for each model (id without the
-     * provider; the caller completes it).  A bad entry is counted in
+     * provider; the caller completes it), which forgets its words behind
+     * the call.  A bad entry is counted in
      * *skipped, a bad document is MG_ERROR.
      */
     int    (*list)(mg_str_t body, mg_arena_t *a, mg_list_model_pt model,
