@@ -368,6 +368,7 @@ mg_validate_store(mg_validate_t *v, mg_validation_model_t **models,
     /* an empty list is no list: nothing is gone because of it */
 
     list.rows = mg_buf_view(&v->rows);
+    list.n_rows = v->n_listed;
     list.authority = (v->target.probe.protocol->authority && v->n_listed)
                      ? v->target.probe.protocol->name : mg_str_null;
     list.all_begun = v->killed;

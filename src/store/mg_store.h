@@ -534,6 +534,7 @@ typedef struct {
 /* The provider's own list. */
 typedef struct {
     mg_str_t   rows;            /* of mg_store_validation_row() */
+    unsigned   n_rows;
     mg_str_t   authority;       /* source whose models are gone if they are
                                    not in rows; {NULL, 0}: none is */
     const mg_validation_model_t

@@ -486,7 +486,7 @@ mg_model_update(mg_pg_t *c, const mg_actor_t *who, const void *what,
     int64_t            n;
     const mg_model_t  *m = what;
 
-    if (mg_merge_adopt(c, who->org_id, m->id, a, e) != MG_OK
+    if (mg_merge_adopt(c, who->org_id, mg_str_null, m->id, a, e) != MG_OK
         || mg_merge_patch(c, who->org_id, m, a, e) != MG_OK
         || mg_merge_update(c, who->org_id, m->id, a, &n, e) != MG_OK)
     {

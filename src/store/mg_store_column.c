@@ -662,15 +662,19 @@ mg_store_lock(mg_pg_t *c, mg_error_t *e)
  * A table that has just been filled has no statistics, and a nested loop over
  * all models is the one plan that must not be taken.  A plan that has one all
  * the same (there is a single row) looks so dear then that it would be
- * compiled, which takes longer than it runs.
+ * compiled, which takes longer than it runs.  Over few, a plan that was made
+ * while a table was small, and reads all of it, must not be the one that is
+ * kept.
  */
 
 int
 mg_store_bulk(mg_pg_t *c, int on, mg_error_t *e)
 {
     return mg_pg_exec(c, on ? "select set_config('enable_nestloop', 'off', "
+                              "true), set_config('enable_seqscan', 'on', "
                               "true), set_config('jit', 'off', true)"
                             : "select set_config('enable_nestloop', 'on', "
+                              "true), set_config('enable_seqscan', 'off', "
                               "true)", NULL, NULL, e);
 }
 

@@ -144,7 +144,7 @@ int mg_store_lock(mg_pg_t *c, mg_error_t *e);
 
 /*
  * Within a transaction: from now on its statements are over many rows; on 0:
- * again over few.
+ * over few that are named.
  */
 int mg_store_bulk(mg_pg_t *c, int on, mg_error_t *e);
 

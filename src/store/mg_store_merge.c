@@ -201,13 +201,14 @@ mg_merge_assign(mg_buf_t *b)
 /* -- one model -- */
 
 int
-mg_merge_adopt(mg_pg_t *c, mg_str_t org_id, mg_str_t id, mg_arena_t *a,
-    mg_error_t *e)
+mg_merge_adopt(mg_pg_t *c, mg_str_t org_id, mg_str_t provider, mg_str_t id,
+    mg_arena_t *a, mg_error_t *e)
 {
     mg_buf_t        b;
     mg_pg_params_t  p;
 
     mg_merge_params(&p, a, org_id, id);
+    mg_pg_param_str(&p, provider);
 
     mg_buf_init(&b, 0);
     mg_buf_z(&b, "insert into model.model_sources (id, org_id, source, "
@@ -220,7 +221,8 @@ mg_merge_adopt(mg_pg_t *c, mg_str_t org_id, mg_str_t id, mg_arena_t *a,
                   MG_RANK_MANUAL, MG_RANK_MODELS_DEV, MG_RANK_PROVIDER);
     mg_columns_names(&b, mg_model_columns, "m.", MG_COLUMNS_MERGED);
     mg_buf_z(&b, " from model.models_metadata m where m.org_id = $2 "
-             "and ($1::text is null or m.id = $1) and not exists "
+             "and ($1::text is null or m.id = $1) "
+             "and ($3::text is null or m.provider_id = $3) and not exists "
              "(select from model.model_sources s where s.id = m.id "
              "and s.org_id = m.org_id)");
 

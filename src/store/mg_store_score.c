@@ -28,6 +28,9 @@
 /* Models that mg_store_score_next() takes at a time. */
 #define MG_SCORE_STEP      "500"
 
+/* So many are looked up one by one, rather than in one pass over all. */
+#define MG_SCORE_FEW       200
+
 
 /* Which models; each {NULL, 0}: all. */
 typedef struct {
@@ -47,7 +50,7 @@ static int mg_score_write(mg_pg_t *c, const mg_score_scope_t *scope,
     mg_arena_t *a, mg_error_t *e);
 static int mg_score_changed(mg_pg_t *c, const mg_score_scope_t *scope,
     mg_arena_t *a, int64_t *n, mg_error_t *e);
-static int mg_score_merge(mg_pg_t *c, mg_error_t *e);
+static int mg_score_merge(mg_pg_t *c, int few, mg_error_t *e);
 
 
 /*
@@ -117,7 +120,7 @@ mg_score_infer(mg_pg_t *c, mg_str_t org_id, mg_str_t provider,
     scope.model = model;
     scope.validated = validated;
 
-    if (mg_merge_adopt(c, org_id, model, a, e) != MG_OK) {
+    if (mg_merge_adopt(c, org_id, mg_str_null, model, a, e) != MG_OK) {
         return MG_ERROR;
     }
 
@@ -167,9 +170,9 @@ mg_score_step(mg_pg_t *c, mg_score_scope_t *scope, mg_arena_t *a,
     }
 
     if (scope->after.data == NULL
-        && (mg_store_bulk(c, 1, e) != MG_OK
-            || mg_merge_adopt(c, scope->org_id, mg_str_null, a, e) != MG_OK
-            || mg_store_bulk(c, 0, e) != MG_OK))
+        && mg_merge_adopt(c, scope->org_id, scope->provider, mg_str_null, a,
+                          e)
+           != MG_OK)
     {
         return MG_ERROR;
     }
@@ -225,7 +228,7 @@ mg_score_write(mg_pg_t *c, const mg_score_scope_t *scope, mg_arena_t *a,
         return MG_ERROR;
     }
 
-    return n ? mg_score_merge(c, e) : MG_OK;
+    return n ? mg_score_merge(c, n <= MG_SCORE_FEW, e) : MG_OK;
 }
 
 
@@ -296,7 +299,7 @@ mg_score_changed(mg_pg_t *c, const mg_score_scope_t *scope, mg_arena_t *a,
 /* Of the catalog's rows the scores alone: the rest is its sources' affair. */
 
 static int
-mg_score_merge(mg_pg_t *c, mg_error_t *e)
+mg_score_merge(mg_pg_t *c, int few, mg_error_t *e)
 {
     mg_buf_t  b;
 
@@ -307,8 +310,12 @@ mg_score_merge(mg_pg_t *c, mg_error_t *e)
              "reliability_score = m.reliability_score, "
              "provenance = m.provenance, sources = m.sources, "
              "updated_at = now() from (");
-    mg_merge_select(&b, "(s.id, s.org_id) in "
-                    "(select g.id, g.org_id from pg_temp.score_changed g)");
+    mg_merge_select(&b, few ? "s.id = any (array(select g.id "
+                              "from pg_temp.score_changed g)) "
+                              "and s.org_id = any (array(select g.org_id "
+                              "from pg_temp.score_changed g))"
+                            : "(s.id, s.org_id) in (select g.id, g.org_id "
+                              "from pg_temp.score_changed g)");
     mg_buf_z(&b, ") m where t.id = m.id and t.org_id = m.org_id "
              "and t.deleted_at is null and (t.benchmark_score, "
              "t.popularity_score, t.reliability_score, t.provenance, "

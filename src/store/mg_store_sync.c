@@ -138,7 +138,8 @@ mg_sync_apply(mg_store_sync_t *s, int complete, int64_t started_at,
 
     if (mg_store_lock(s->c, e) != MG_OK
         || mg_store_bulk(s->c, 1, e) != MG_OK
-        || mg_merge_adopt(s->c, mg_str_null, mg_str_null, s->arena, e)
+        || mg_merge_adopt(s->c, mg_str_null, mg_str_null, mg_str_null,
+                          s->arena, e)
            != MG_OK
         || mg_sync_providers(s, &providers, e) != MG_OK
         || mg_sync_orphans(s, e) != MG_OK

@@ -144,10 +144,10 @@ void mg_merge_assign(mg_buf_t *b);
 /*
  * A model that no source has spoken of, though it is there (it was written
  * by somebody else's SQL), is taken for what its source says.  id {NULL, 0}:
- * all of the organisation.
+ * all of the provider; that {NULL, 0}: of all.
  */
-int mg_merge_adopt(mg_pg_t *c, mg_str_t org_id, mg_str_t id, mg_arena_t *a,
-    mg_error_t *e);
+int mg_merge_adopt(mg_pg_t *c, mg_str_t org_id, mg_str_t provider,
+    mg_str_t id, mg_arena_t *a, mg_error_t *e);
 
 /*
  * By hand: all that m states, or what differs from the model as it shows;

@@ -13,8 +13,11 @@
  * Pool threads; blocks.
  */
 
-#include "base/mg_jw.h"
 #include "store/mg_store_sync.h"
+
+#include <pthread.h>
+
+#include "base/mg_jw.h"
 #include "store/mg_store_list.h"
 #include "store/mg_store_validation_row.h"
 
@@ -22,13 +25,21 @@
 /* Fewer models than these may always go; of more at most a fifth at once. */
 #define MG_VALIDATION_HELD   "3"
 
+/* So many are looked up one by one, rather than in one pass over all. */
+#define MG_VALIDATION_FEW    200
+
 
 static int mg_validation_add(mg_pg_t *c, const mg_pg_params_t *p,
     const mg_validation_list_t *list, mg_error_t *e);
 static int mg_validation_gone(mg_pg_t *c, const mg_pg_params_t *p,
     mg_error_t *e);
+static int mg_validation_lost(mg_pg_t *c, const mg_pg_params_t *p,
+    mg_error_t *e);
+static int mg_validation_back(mg_pg_t *c, const mg_pg_params_t *p,
+    mg_error_t *e);
 static int mg_validation_merge(mg_pg_t *c, const mg_pg_params_t *p,
     mg_error_t *e);
+static void mg_validation_texts(void);
 static int mg_validation_stage(mg_pg_t *c, mg_str_t rows, mg_error_t *e);
 static int mg_validation_rows(mg_pg_t *c, mg_pg_params_t *p,
     const mg_validation_list_t *list, mg_arena_t *a, mg_error_t *e);
@@ -40,6 +51,10 @@ static int mg_validation_ids(const mg_validation_model_t *models,
     mg_str_t *json);
 static int mg_validation_model_row(const mg_pg_rows_t *r, int row,
     mg_arena_t *a, void *out);
+
+
+static mg_buf_t        mg_validation_sources, mg_validation_models;
+static pthread_once_t  mg_validation_once = PTHREAD_ONCE_INIT;
 
 
 int
@@ -90,53 +105,46 @@ static int
 mg_validation_add(mg_pg_t *c, const mg_pg_params_t *all,
     const mg_validation_list_t *list, mg_error_t *e)
 {
-    mg_buf_t         b;
-    mg_pg_params_t   one;
-    mg_pg_params_t  *p;
+    int              many;
+    int64_t          back;
+    mg_pg_rows_t    *r;
+    mg_pg_params_t   p;
 
-    one = *all;
-    one.n = 1;
-    p = &one;
+    p = *all;
+    p.n = 1;
+    many = (list->n_rows > MG_VALIDATION_FEW);
 
-    if (mg_store_bulk(c, 1, e) != MG_OK
-        || mg_validation_stage(c, list->rows, e) != MG_OK)
+    if (mg_validation_stage(c, list->rows, e) != MG_OK
+        || (many && mg_store_bulk(c, 1, e) != MG_OK)
+        || mg_pg_exec_dynamic(c, "update model.model_sources s "
+                              "set active = true, gone_at = null "
+                              "from pg_temp.validation_model d, "
+                              "model.ai_model_validation_progress v "
+                              "where v.id = $1 and s.id = d.id "
+                              "and s.org_id = v.org_id and not s.active "
+                              "and s.source = coalesce(d.source, 'provider')",
+                              &p, &r, e)
+           != MG_OK)
     {
         return MG_ERROR;
     }
 
-    if (mg_pg_exec_dynamic(c, "update model.model_sources s "
-                           "set active = true, gone_at = null "
-                           "from pg_temp.validation_model d, "
-                           "model.ai_model_validation_progress v "
-                           "where v.id = $1 and s.id = d.id "
-                           "and s.org_id = v.org_id and not s.active "
-                           "and s.source = coalesce(d.source, 'provider')",
-                           p, NULL, e)
-        != MG_OK)
+    back = (int64_t) mg_pg_rows_affected(r);
+    mg_pg_rows_free(r);
+
+    if ((back && mg_validation_back(c, &p, e) != MG_OK)
+        || mg_store_bulk(c, 0, e) != MG_OK
+        || mg_validation_merge(c, &p, e) != MG_OK)
     {
         return MG_ERROR;
     }
 
-    mg_buf_init(&b, 0);
-    mg_buf_z(&b, "insert into model.model_sources "
-             "(id, org_id, source, rank, ");
-    mg_columns_names(&b, mg_model_columns, "", MG_COLUMNS_SOURCE);
-    mg_buf_printf(&b, ") select d.id, v.org_id, "
-                  "coalesce(d.source, 'provider'), %d, ", MG_RANK_PROVIDER);
-    mg_columns_names(&b, mg_model_columns, "d.", MG_COLUMNS_SOURCE);
-    mg_buf_z(&b, " from pg_temp.validation_model d, "
-             "model.ai_model_validation_progress v where v.id = $1 "
-             "and d.provider_id = v.provider_id and not exists "
-             "(select from model.models_metadata m where m.id = d.id "
-             "and m.org_id = v.org_id) on conflict do nothing");
-
-    if (mg_store_exec(c, &b, p, NULL, e) != MG_OK
-        || mg_validation_merge(c, p, e) != MG_OK)
-    {
-        return MG_ERROR;
+    if (list->authority.data == NULL) {
+        return MG_OK;
     }
 
-    return list->authority.data ? mg_validation_gone(c, all, e) : MG_OK;
+    return many && mg_store_bulk(c, 1, e) != MG_OK
+           ? MG_ERROR : mg_validation_gone(c, all, e);
 }
 
 
@@ -148,7 +156,8 @@ mg_validation_add(mg_pg_t *c, const mg_pg_params_t *all,
 static int
 mg_validation_gone(mg_pg_t *c, const mg_pg_params_t *p, mg_error_t *e)
 {
-    mg_buf_t        b;
+    int             any;
+    mg_pg_rows_t   *r;
     mg_pg_params_t  one;
 
     if (mg_pg_exec(c, "create temp table if not exists validation_gone "
@@ -173,29 +182,16 @@ mg_validation_gone(mg_pg_t *c, const mg_pg_params_t *p, mg_error_t *e)
                               "select k.id, k.org_id from known k, n "
                               "where not k.here and (n.gone < "
                               MG_VALIDATION_HELD " and n.gone < n.n "
-                              "or n.gone * 5 <= n.n)", p, NULL, e)
-           != MG_OK
-        || mg_pg_exec_dynamic(c, "update model.model_sources s "
-                              "set active = false, gone_at = now() "
-                              "from pg_temp.validation_gone g "
-                              "where s.id = g.id and s.org_id = g.org_id "
-                              "and s.source = $2 and $1::uuid is not null",
-                              p, NULL, e)
+                              "or n.gone * 5 <= n.n)", p, &r, e)
            != MG_OK)
     {
         return MG_ERROR;
     }
 
-    mg_buf_init(&b, 0);
-    mg_buf_z(&b, "update model.models_metadata t set active = false, "
-             "provenance = m.provenance, sources = m.sources, "
-             "updated_at = now() from (");
-    mg_merge_select(&b, "(s.id, s.org_id) in (select g.id, g.org_id "
-                    "from pg_temp.validation_gone g)");
-    mg_buf_z(&b, ") m where t.id = m.id and t.org_id = m.org_id "
-             "and not m.active and t.active");
+    any = (mg_pg_rows_affected(r) != 0);
+    mg_pg_rows_free(r);
 
-    if (mg_store_exec(c, &b, NULL, NULL, e) != MG_OK) {
+    if (any && mg_validation_lost(c, p, e) != MG_OK) {
         return MG_ERROR;
     }
 
@@ -211,43 +207,160 @@ mg_validation_gone(mg_pg_t *c, const mg_pg_params_t *p, mg_error_t *e)
 
 
 static int
-mg_validation_merge(mg_pg_t *c, const mg_pg_params_t *p, mg_error_t *e)
+mg_validation_lost(mg_pg_t *c, const mg_pg_params_t *p, mg_error_t *e)
 {
-    mg_buf_t     b;
-    const char  *listed;
+    mg_buf_t  b;
 
-    listed = "(s.id, s.org_id) in (select d.id, v.org_id "
-             "from pg_temp.validation_model d, "
-             "model.ai_model_validation_progress v where v.id = $1)";
+    if (mg_pg_exec_dynamic(c, "update model.model_sources s "
+                           "set active = false, gone_at = now() "
+                           "from pg_temp.validation_gone g "
+                           "where s.id = g.id and s.org_id = g.org_id "
+                           "and s.source = $2 and $1::uuid is not null",
+                           p, NULL, e)
+        != MG_OK)
+    {
+        return MG_ERROR;
+    }
+
+    mg_buf_init(&b, 0);
+    mg_buf_z(&b, "update model.models_metadata t set active = false, "
+             "provenance = m.provenance, sources = m.sources, "
+             "updated_at = now() from (");
+    mg_merge_select(&b, "(s.id, s.org_id) in (select g.id, g.org_id "
+                    "from pg_temp.validation_gone g)");
+    mg_buf_z(&b, ") m where t.id = m.id and t.org_id = m.org_id "
+             "and not m.active and t.active");
+
+    return mg_store_exec(c, &b, NULL, NULL, e);
+}
+
+
+static int
+mg_validation_back(mg_pg_t *c, const mg_pg_params_t *p, mg_error_t *e)
+{
+    mg_buf_t  b;
 
     mg_buf_init(&b, 0);
     mg_buf_z(&b, "update model.models_metadata t set active = true, "
              "provenance = m.provenance, sources = m.sources, "
              "updated_at = now() from (");
-    mg_merge_select(&b, listed);
+    mg_merge_select(&b, "(s.id, s.org_id) in (select d.id, v.org_id "
+                    "from pg_temp.validation_model d, "
+                    "model.ai_model_validation_progress v where v.id = $1)");
     mg_buf_z(&b, ") m where t.id = m.id and t.org_id = m.org_id "
              "and m.active and not t.active");
 
-    if (mg_store_exec(c, &b, p, NULL, e) != MG_OK) {
+    return mg_store_exec(c, &b, p, NULL, e);
+}
+
+
+/*
+ * What is new, a block of the list at a time: whoever asks the database
+ * something meanwhile waits for a block, not for ten thousand models.
+ */
+
+static int
+mg_validation_merge(mg_pg_t *c, const mg_pg_params_t *p, mg_error_t *e)
+{
+    int64_t         i, n;
+    mg_pg_rows_t   *r;
+    mg_pg_params_t  part;
+
+    if (pthread_once(&mg_validation_once, mg_validation_texts) != 0
+        || mg_validation_sources.failed || mg_validation_models.failed)
+    {
+        return mg_store_memory(e);
+    }
+
+    if (mg_pg_exec(c, "select pg_relation_size('pg_temp.validation_model') "
+                   "/ current_setting('block_size')::bigint", NULL, &r, e)
+        != MG_OK)
+    {
         return MG_ERROR;
     }
 
-    mg_buf_init(&b, 0);
-    mg_buf_z(&b, "insert into model.models_metadata (id, org_id, source, "
-             "refreshed_at, provenance, sources, ");
-    mg_columns_names(&b, mg_model_columns, "", MG_COLUMNS_TABLE);
-    mg_buf_z(&b, ") select m.id, m.org_id, coalesce(d.source, 'provider'), "
-             "now(), m.provenance, m.sources, ");
-    mg_columns_names(&b, mg_model_columns, "m.", MG_COLUMNS_TABLE);
-    mg_buf_z(&b, " from (");
-    mg_merge_select(&b, listed);
-    mg_buf_z(&b, ") m join (select distinct on (id) id, source, provider_id "
-             "from pg_temp.validation_model order by id) d on d.id = m.id "
-             "join model.ai_model_validation_progress v on v.id = $1 "
-             "and v.provider_id = d.provider_id "
-             "order by m.id on conflict do nothing");
+    n = mg_pg_rows_int(r, 0, 0);
+    mg_pg_rows_free(r);
 
-    return mg_store_exec(c, &b, p, NULL, e);
+    for (i = 0; i < n; i++) {
+        part = *p;
+        mg_pg_param_int(&part, i);
+
+        if (mg_pg_exec(c, mg_validation_sources.data, &part, &r, e)
+            != MG_OK)
+        {
+            return MG_ERROR;
+        }
+
+        if (mg_pg_rows_affected(r) != 0
+            && mg_pg_exec(c, mg_validation_models.data, &part, NULL, e)
+               != MG_OK)
+        {
+            mg_pg_rows_free(r);
+            return MG_ERROR;
+        }
+
+        mg_pg_rows_free(r);
+    }
+
+    return MG_OK;
+}
+
+
+/*
+ * Rows d in block $2.  An id may stand twice, also in blocks apart: the first
+ * one counts.
+ */
+#define MG_VALIDATION_BLOCK                                                   \
+    "d.ctid >= ('(' || $2::bigint || ',0)')::tid "                            \
+    "and d.ctid < ('(' || $2::bigint + 1 || ',0)')::tid"
+
+
+/* Texts for mg_pg_exec(), which knows a statement by its address. */
+
+static void
+mg_validation_texts(void)
+{
+    mg_buf_t  *b;
+
+    b = &mg_validation_sources;
+    mg_buf_init(b, 0);
+    mg_buf_z(b, "insert into model.model_sources (id, org_id, source, rank, ");
+    mg_columns_names(b, mg_model_columns, "", MG_COLUMNS_SOURCE);
+    mg_buf_printf(b, ") select distinct on (d.id) d.id, v.org_id, "
+                  "coalesce(d.source, 'provider'), %d, ", MG_RANK_PROVIDER);
+    mg_columns_names(b, mg_model_columns, "d.", MG_COLUMNS_SOURCE);
+    mg_buf_printf(b, " from pg_temp.validation_model d, "
+                  "model.ai_model_validation_progress v where v.id = $1 "
+                  "and d.provider_id = v.provider_id and "
+                  MG_VALIDATION_BLOCK " and not exists "
+                  "(select from model.models_metadata m where m.id = d.id "
+                  "and m.org_id = v.org_id) order by d.id "
+                  "on conflict (id, org_id, source) "
+                  "do update set fetched_at = now()");
+    mg_buf_char(b, '\0');
+
+    b = &mg_validation_models;
+    mg_buf_init(b, 0);
+    mg_buf_z(b, "insert into model.models_metadata (id, org_id, source, "
+             "refreshed_at, provenance, sources, ");
+    mg_columns_names(b, mg_model_columns, "", MG_COLUMNS_TABLE);
+    mg_buf_z(b, ") select m.id, m.org_id, coalesce(d.source, 'provider'), "
+             "now(), m.provenance, m.sources, ");
+    mg_columns_names(b, mg_model_columns, "m.", MG_COLUMNS_TABLE);
+    mg_buf_z(b, " from (");
+    mg_merge_select(b, "s.id = any (array(select d.id "
+                    "from pg_temp.validation_model d where "
+                    MG_VALIDATION_BLOCK ")) and s.org_id = (select v.org_id "
+                    "from model.ai_model_validation_progress v "
+                    "where v.id = $1)");
+    mg_buf_printf(b, ") m join (select distinct on (d.id) d.id, d.source, "
+                  "d.provider_id from pg_temp.validation_model d where "
+                  MG_VALIDATION_BLOCK " order by d.id) d on d.id = m.id "
+                  "join model.ai_model_validation_progress v on v.id = $1 "
+                  "and v.provider_id = d.provider_id "
+                  "order by m.id on conflict do nothing");
+    mg_buf_char(b, '\0');
 }
 
 

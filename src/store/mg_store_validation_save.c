@@ -16,7 +16,16 @@
 /* Bytes of a provider's words that are kept. */
 #define MG_VALIDATION_ERROR_MAX   2000
 
+/*
+ * Results of a statement: who asks the database something meanwhile waits for
+ * one of them, not for all that has come in since the last time.
+ */
+#define MG_VALIDATION_STEP        32
 
+
+static int mg_validation_some(mg_pg_t *c, mg_str_t id,
+    const mg_validation_result_t *results, unsigned n, mg_arena_t *a,
+    mg_error_t *e);
 static int mg_validation_write(mg_pg_t *c, const mg_pg_params_t *p,
     mg_error_t *e);
 static int mg_validation_health(mg_pg_t *c, const mg_pg_params_t *p,
@@ -58,8 +67,8 @@ mg_store_validation_save(mg_pg_t *c, mg_str_t id,
     mg_error_t *e)
 {
     int             rc;
-    mg_str_t        json;
-    mg_pg_params_t  p, row;
+    unsigned        i;
+    mg_pg_params_t  row;
 
     mg_validation_news(&row, id, news, a);
 
@@ -71,6 +80,34 @@ mg_store_validation_save(mg_pg_t *c, mg_str_t id,
                                  v, e);
     }
 
+    rc = mg_store_begin(c, e);
+
+    if (rc != MG_OK) {
+        return MG_ERROR;
+    }
+
+    for (i = 0; rc == MG_OK && i < n; i += MG_VALIDATION_STEP) {
+        rc = mg_validation_some(c, id, results + i,
+                                n - i < MG_VALIDATION_STEP
+                                ? n - i : MG_VALIDATION_STEP, a, e);
+    }
+
+    if (rc == MG_OK) {
+        rc = mg_validation_count(c, &row, a, v, e);
+    }
+
+    return mg_store_end(c, rc, e);
+}
+
+
+static int
+mg_validation_some(mg_pg_t *c, mg_str_t id,
+    const mg_validation_result_t *results, unsigned n, mg_arena_t *a,
+    mg_error_t *e)
+{
+    mg_str_t        json;
+    mg_pg_params_t  p;
+
     if (mg_validation_json(results, n, a, &json) != MG_OK) {
         return mg_store_memory(e);
     }
@@ -79,23 +116,8 @@ mg_store_validation_save(mg_pg_t *c, mg_str_t id,
     mg_pg_param_str(&p, id);
     mg_pg_param_str(&p, json);
 
-    rc = mg_store_begin(c, e);
-
-    if (rc != MG_OK) {
-        return MG_ERROR;
-    }
-
-    rc = mg_validation_write(c, &p, e);
-
-    if (rc == MG_OK) {
-        rc = mg_validation_health(c, &p, e);
-    }
-
-    if (rc == MG_OK) {
-        rc = mg_validation_count(c, &row, a, v, e);
-    }
-
-    return mg_store_end(c, rc, e);
+    return mg_validation_write(c, &p, e) == MG_OK
+           ? mg_validation_health(c, &p, e) : MG_ERROR;
 }
 
 
@@ -133,6 +155,7 @@ mg_validation_write(mg_pg_t *c, const mg_pg_params_t *p, mg_error_t *e)
 /*
  * Only what has changed is written: each such statement is a generation.  Of
  * what nobody asked nothing is known: it is not what it was before either.
+ * An array: against a join all models of the organisation are read.
  */
 
 static int
@@ -146,7 +169,9 @@ mg_validation_health(mg_pg_t *c, const mg_pg_params_t *p, mg_error_t *e)
                       "x (model_id text, result text)) r, "
                       "model.ai_model_validation_progress v "
                       "where v.id = $1 and m.id = r.model_id "
-                      "and m.org_id = v.org_id "
+                      "and m.org_id = v.org_id and m.id = any (array("
+                      "select jsonb_array_elements($2::jsonb) "
+                      "->> 'model_id')) "
                       "and m.health_status <> r.health", p, NULL, e);
 }
 

@@ -74,11 +74,132 @@ test_begin(void)
 }
 
 
+/* Of models and what sources say of them, by all transactions. */
+
+static int64_t
+models_read(void)
+{
+    db_run("select pg_stat_force_next_flush()");
+
+    return db_int("select sum(pg_stat_get_tuples_fetched(t) "
+                  "+ pg_stat_get_tuples_returned(t)) from (values "
+                  "('model.models_metadata'::regclass), "
+                  "('model.model_sources'::regclass)) x (t)");
+}
+
+
+/* A provider beside one that has ten thousand models, and a run of it. */
+
+static mg_str_t
+crowd(void)
+{
+    mg_validation_t  v;
+
+    db_provider("small");
+    db_run("insert into model.models_metadata (id, provider_id, "
+           "provider_model_id, name) select 'demo/m-' || n, 'demo', "
+           "'m-' || n, n from generate_series(1, 10000) n");
+    db_run("insert into model.model_sources (id, source, rank, provider_id) "
+           "select id, 'openai', 3, provider_id from model.models_metadata");
+
+    if (mg_store_validation_create(db, &db_actor, mg_str("small"), 0,
+                                   db_arena, &v, &db_error) != MG_OK)
+    {
+        fail("create: %s", db_error.message);
+    }
+
+    return v.id;
+}
+
+
+static void
+list_make(mg_validation_list_t *list, mg_buf_t *rows, unsigned n)
+{
+    char        name[16];
+    unsigned    i;
+    mg_model_t  m;
+
+    mg_buf_init(rows, 0);
+
+    for (i = 0; i < n; i++) {
+        (void) snprintf(name, sizeof(name), "s-%u", i % (n - 1));
+        db_model_init(&m, "small", name);
+        m.source = mg_str("openai");
+        mg_store_validation_row(rows, &m);
+    }
+
+    memset(list, 0, sizeof(mg_validation_list_t));
+    list->rows = mg_buf_view(rows);
+    list->n_rows = n;
+    list->authority = mg_str("openai");
+}
+
+
+/*
+ * A list of few and the results of few cost few reads, whoever has how many
+ * models beside them; the first and the last of a list may be one, also where
+ * it is stored in parts.
+ */
+
+static void
+test_few(void)
+{
+    unsigned                i;
+    int64_t                 before, read;
+    mg_str_t                run;
+    mg_buf_t                rows;
+    mg_error_t              e;
+    mg_validation_t         v;
+    mg_validation_list_t    list;
+    mg_validation_news_t    news = { { NULL, 0 }, NULL, MG_UNKNOWN };
+    mg_validation_result_t  r;
+
+    run = crowd();
+
+    list_make(&list, &rows, 4);
+    before = models_read();
+
+    ok(mg_store_validation_discovered(db, run, &list, &e) == MG_OK,
+       "a list of four: %s", e.message);
+    mg_buf_free(&rows);
+
+    read = models_read() - before;
+    ok(read <= 500, "by reading few models: %d", (int) read);
+    is_int(db_int("select count(*) from model.models_metadata "
+                  "where provider_id = 'small'"), 3, "two of them are one");
+
+    list_make(&list, &rows, 1000);
+    ok(mg_store_validation_discovered(db, run, &list, &e) == MG_OK,
+       "a list of a thousand: %s", e.message);
+    mg_buf_free(&rows);
+    is_int(db_int("select count(*) from model.models_metadata "
+                  "where provider_id = 'small'"), 999, "two of them are one");
+
+    memset(&r, 0, sizeof(r));
+    r.model_id = mg_str("small/s-1");
+    r.latency_us = 1000;
+
+    for (i = 0; i < 8; i++) {
+        r.available = !r.available;
+        before = models_read();
+        ok(mg_store_validation_save(db, run, &r, 1, &news, &v, db_arena, &e)
+           == MG_OK, "a result, time %u: %s", i + 1, e.message);
+        read = models_read() - before;
+        ok(read <= 50, "by reading few models: %d", (int) read);
+    }
+
+    is_str(db_text("select health_status from model.models_metadata "
+                   "where id = 'small/s-1'"), "unavailable", "its health");
+    is_int(v.validated, 1, "counted once");
+}
+
+
 int
 main(void)
 {
     db_start();
     test_begin();
+    test_few();
 
     return db_done();
 }
