@@ -3,17 +3,18 @@
  *
  * The header carries no time and no name, so the same body gives the same
  * bytes on every node.  Input goes in and output comes out in pieces, since
- * zlib counts in 32 bits.
+ * zlib counts in 32 bits and a thread of low priority shall breathe.
  *
  * Pool threads; touches nothing but the caller's buffer.
  */
 
 #include "base/mg_gzip.h"
+#include "base/mg_priority.h"
 
 #include <zlib.h>
 
 
-#define MG_GZIP_PIECE   ((size_t) 256 * 1024)
+#define MG_GZIP_PIECE   ((size_t) 32 * 1024)
 #define MG_GZIP_OUTPUT  ((size_t) 64 * 1024)
 
 
@@ -66,6 +67,8 @@ mg_gzip_run(z_stream *z, mg_buf_t *out, mg_str_t data)
     left = data.len;
 
     do {
+        mg_priority_breathe();
+
         n = left < MG_GZIP_PIECE ? left : MG_GZIP_PIECE;
 
         z->next_in = (z_const Bytef *) p;

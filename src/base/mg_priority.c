@@ -6,6 +6,7 @@
  */
 
 #include "base/mg_priority.h"
+#include "base/mg_time.h"
 
 #include <sched.h>
 #include <stdint.h>
@@ -15,8 +16,11 @@
 #include <unistd.h>
 
 
-/* Less than 0.1 ms is taken for that much. */
-#define MG_PRIORITY_SLICE_NS  100000
+/* The usual one is 0.75 to 3 ms, by the number of cores. */
+#define MG_PRIORITY_LONG_NS   4000000
+
+/* For so long a lowered thread has the core for itself. */
+#define MG_PRIORITY_BREATH_US  200
 
 /* SCHED_FLAG_RESET_ON_FORK of the kernel. */
 #define MG_PRIORITY_OWN       1
@@ -34,8 +38,50 @@ typedef struct {
 } mg_priority_attr_t;
 
 
+static int mg_priority_slice(uint64_t ns, uint64_t flags);
+
+
+static __thread int      mg_priority_lowered;
+static __thread int64_t  mg_priority_breath_us;
+
+
 int
-mg_priority_prompt(void)
+mg_priority_prompt(unsigned us)
+{
+    return mg_priority_slice((uint64_t) us * 1000, MG_PRIORITY_OWN);
+}
+
+
+void
+mg_priority_lower(void)
+{
+    (void) setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, getpid())
+                                        + MG_PRIORITY_NICE);
+    (void) mg_priority_slice(MG_PRIORITY_LONG_NS, 0);
+    mg_priority_lowered = 1;
+}
+
+
+void
+mg_priority_breathe(void)
+{
+    int64_t  now;
+
+    if (!mg_priority_lowered) {
+        return;
+    }
+
+    now = mg_mono_us();
+
+    if (now - mg_priority_breath_us >= MG_PRIORITY_BREATH_US) {
+        (void) sched_yield();
+        mg_priority_breath_us = mg_mono_us();
+    }
+}
+
+
+static int
+mg_priority_slice(uint64_t ns, uint64_t flags)
 {
     mg_priority_attr_t  attr;
 
@@ -48,8 +94,8 @@ mg_priority_prompt(void)
         return 0;
     }
 
-    attr.runtime = MG_PRIORITY_SLICE_NS;
-    attr.flags |= MG_PRIORITY_OWN;
+    attr.runtime = ns;
+    attr.flags |= flags;
 
     if (syscall(SYS_sched_setattr, 0, &attr, 0) != 0) {
         return 0;
@@ -59,13 +105,5 @@ mg_priority_prompt(void)
 
     return syscall(SYS_sched_getattr, 0, &attr, sizeof(mg_priority_attr_t), 0)
                == 0
-           && attr.runtime == MG_PRIORITY_SLICE_NS;
-}
-
-
-void
-mg_priority_lower(void)
-{
-    (void) setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, getpid())
-                                        + MG_PRIORITY_NICE);
+           && attr.runtime == ns;
 }

@@ -15,14 +15,20 @@
 #define MG_PRIORITY_H
 
 
+/* The event loop; less is taken for that much. */
+#define MG_PRIORITY_LOOP_US   100
+
+/* A call that somebody waits for: the event loop is let in before it. */
+#define MG_PRIORITY_CALL_US   300
+
 /*
- * Asks for the shortest slices: for threads that are seldom at work, and soon
- * done.  1: they were granted; 0: this kernel knows none, or the thread has a
- * policy other than SCHED_OTHER, which stays.  Nice stays as it is.  Threads
- * that it starts later have the usual slices, and no nice below 0.  Source:
- * sched_setattr(2), sched_runtime and SCHED_FLAG_RESET_ON_FORK.
+ * Asks for slices of so many microseconds: for threads that are seldom at
+ * work and soon done.  1: they were granted; 0: this kernel knows none, or the
+ * thread has a policy other than SCHED_OTHER, which stays.  Nice stays as it
+ * is.  Threads that it starts later have the usual slices, and no nice below
+ * 0.  Source: sched_setattr(2), sched_runtime and SCHED_FLAG_RESET_ON_FORK.
  */
-int mg_priority_prompt(void);
+int mg_priority_prompt(unsigned us);
 
 /*
  * MG_PRIORITY_NICE above the nice of the process's first thread, which is the
@@ -31,10 +37,19 @@ int mg_priority_prompt(void);
  * tenth of the weight of others.  Less is not enough: who has just been at
  * work and wakes up again is let in if it has waited for longer than it
  * worked times the ratio of weights, and the event loop is often back soon.
+ * Its slices become longer than the usual ones, for the sake of those who have
+ * these: the database, say, on the same core, which then is let in at once.
+ * A thread that asks for short slices later has these.
  */
 #define MG_PRIORITY_NICE   10
 
 void mg_priority_lower(void);
+
+/*
+ * For loops of a lowered thread, a step of some microseconds: now and then it
+ * lets those in who wait.  Of another thread nothing.
+ */
+void mg_priority_breathe(void);
 
 
 #endif /* MG_PRIORITY_H */

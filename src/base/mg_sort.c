@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/mg_block.h"
+#include "base/mg_priority.h"
 #include "base/mg_sort.h"
 
 
@@ -195,6 +196,7 @@ mg_sort_run(char *a, char *b, size_t n, mg_sort_t s)
                 memcpy(b + i * s.size, a + i * s.size, (end - i) * s.size);
 
             } else {
+                mg_priority_breathe();
                 mg_sort_merge(b + i * s.size, a + i * s.size,
                               a + middle * s.size, a + end * s.size, s);
             }

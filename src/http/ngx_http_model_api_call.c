@@ -16,6 +16,7 @@
 #include <ngx_http.h>
 
 #include "http/ngx_http_model_api.h"
+#include "base/mg_priority.h"
 
 
 #define NGX_HTTP_MODEL_API_ARENA   (64 * 1024 * 1024)
@@ -485,7 +486,16 @@ ngx_http_model_api_work(ngx_http_model_task_t *t)
 {
     ngx_http_model_api_job_t  *job;
 
+    static __thread unsigned  prompt;
+
     job = t->data;
+
+    /* somebody waits: not for the slices of jobs and of the database, too */
+
+    if (!prompt) {
+        prompt = 1;
+        (void) mg_priority_prompt(MG_PRIORITY_CALL_US);
+    }
 
     if (job->fd != NGX_INVALID_FILE
         && ngx_http_model_api_read(job) != MG_OK)

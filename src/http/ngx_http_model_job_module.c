@@ -516,7 +516,7 @@ ngx_http_model_job_init_process(ngx_cycle_t *cycle)
 
     /* and have it at once: the slice of a job's thread is milliseconds */
 
-    (void) mg_priority_prompt();
+    (void) mg_priority_prompt(MG_PRIORITY_LOOP_US);
 
     return NGX_OK;
 }

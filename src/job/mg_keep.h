@@ -34,7 +34,6 @@ typedef struct {
     int64_t    next_us[MG_KEEP_KINDS];  /* no build before */
     int64_t    waiting_us[MG_KEEP_KINDS];  /* since when another node's build
                                               is waited for; 0: none */
-    int64_t    aside_ns;                /* CPU of the last build */
     uint64_t   prices;                  /* sum of the price lists that were
                                            written down last; 0: none */
     int64_t    failed_us[MG_KEEP_KINDS];

@@ -60,13 +60,17 @@ typedef int (*mg_keep_build_pt)(mg_pg_t *db, mg_keep_build_t *b,
     mg_error_t *e);
 
 
-/* A build on a thread of its own. */
+/* What is done on a thread of its own. */
 typedef struct {
-    mg_keep_build_pt   build;
-    mg_pg_t           *db;
-    mg_keep_build_t   *result;
-    mg_error_t         error;
-    int                rc;
+    const mg_env_t  *env;
+    mg_keep_t       *keep;
+    mg_pg_t         *db;
+    unsigned         kind;          /* of mg_keep_kinds[] */
+    int              shared;        /* MG_OK: Redis has it */
+    uint64_t         wanted;
+    uint64_t         published;     /* 0: nothing */
+    mg_error_t       error;
+    int              rc;
 } mg_keep_work_t;
 
 
@@ -92,13 +96,11 @@ static int mg_keep_attempt(const mg_env_t *env, mg_keep_t *k, mg_pg_t *db,
     unsigned i, int shared, const int *cancel, mg_error_t *e);
 static int mg_keep_renew(const mg_env_t *env, mg_keep_t *k, mg_pg_t *db,
     unsigned i, int shared, mg_error_t *e);
+static void mg_keep_work(void *data);
 static int mg_keep_adopt(const mg_env_t *env, mg_keep_t *k, unsigned i,
     uint64_t wanted, mg_error_t *e);
 static int mg_keep_make(const mg_env_t *env, mg_keep_t *k, mg_pg_t *db,
     unsigned i, uint64_t old, mg_error_t *e);
-static int mg_keep_build(mg_keep_t *k, mg_pg_t *db, unsigned i,
-    mg_keep_build_t *b, mg_error_t *e);
-static void mg_keep_build_run(void *data);
 static int mg_keep_put(const mg_env_t *env, mg_keep_t *k, unsigned i,
     mg_str_t image, mg_snap_t **published, mg_error_t *e);
 static int mg_keep_build_catalog(mg_pg_t *db, mg_keep_build_t *b,
@@ -321,14 +323,14 @@ static int
 mg_keep_renew(const mg_env_t *env, mg_keep_t *k, mg_pg_t *db, unsigned i,
     int shared, mg_error_t *e)
 {
-    int               rc;
     int64_t           begun, cpu_ns;
     uint64_t          wanted, published;
+    mg_aside_t        aside;
+    mg_keep_work_t    work;
     mg_generations_t  g;
 
     begun = mg_mono_us();
     cpu_ns = mg_cpu_ns();
-    k->aside_ns = 0;
 
     if (mg_store_generations(db, &g, e) != MG_OK) {
         return MG_ERROR;
@@ -352,25 +354,28 @@ mg_keep_renew(const mg_env_t *env, mg_keep_t *k, mg_pg_t *db, unsigned i,
         }
     }
 
-    rc = (shared == MG_OK) ? mg_keep_adopt(env, k, i, wanted, e)
-                           : MG_DECLINED;
+    work.env = env;
+    work.keep = k;
+    work.db = db;
+    work.kind = i;
+    work.shared = shared;
+    work.wanted = wanted;
+    work.published = published;
 
-    if (rc == MG_OK) {
-        mg_histogram_add(&env->metrics->h[mg_keep_kinds[i].adopted],
-                         mg_mono_us() - begun);
+    /* below everybody else: it takes a core for a tenth of a second */
 
-    } else if (rc == MG_DECLINED) {
-        rc = mg_keep_make(env, k, db, i, published, e);
-    }
+    mg_aside_begin(&aside, mg_keep_work, &work);
+    mg_aside_end(&aside);
 
-    if (rc != MG_OK) {
-        return rc;
+    if (work.rc != MG_OK) {
+        *e = work.error;
+        return work.rc;
     }
 
     k->cost_us[i] = mg_mono_us() - begun;
 
     mg_keep_pause(k, i, begun,
-                  2 * (mg_cpu_ns() - cpu_ns + k->aside_ns) / 1000);
+                  2 * (mg_cpu_ns() - cpu_ns + aside.cpu_ns) / 1000);
 
     if (i == MG_KEEP_ROUTING) {
         k->names_us = mg_mono_us();
@@ -384,6 +389,33 @@ mg_keep_renew(const mg_env_t *env, mg_keep_t *k, mg_pg_t *db, unsigned i,
     k->history_us = 0;
 
     return MG_OK;
+}
+
+
+static void
+mg_keep_work(void *data)
+{
+    int64_t          begun;
+    mg_keep_work_t  *w;
+
+    w = data;
+    w->rc = MG_DECLINED;
+
+    if (w->shared == MG_OK) {
+        begun = mg_mono_us();
+        w->rc = mg_keep_adopt(w->env, w->keep, w->kind, w->wanted, &w->error);
+
+        if (w->rc == MG_OK) {
+            mg_histogram_add(&w->env->metrics
+                             ->h[mg_keep_kinds[w->kind].adopted],
+                             mg_mono_us() - begun);
+        }
+    }
+
+    if (w->rc == MG_DECLINED) {
+        w->rc = mg_keep_make(w->env, w->keep, w->db, w->kind, w->published,
+                             &w->error);
+    }
 }
 
 
@@ -433,7 +465,7 @@ mg_keep_make(const mg_env_t *env, mg_keep_t *k, mg_pg_t *db, unsigned i,
     snap = NULL;
 
     begun = mg_mono_us();
-    rc = mg_keep_build(k, db, i, &b, e);
+    rc = mg_keep_kinds[i].build(db, &b, e);
 
     if (rc == MG_OK) {
         rc = mg_keep_put(env, k, i, b.image, &snap, e);
@@ -471,42 +503,6 @@ mg_keep_make(const mg_env_t *env, mg_keep_t *k, mg_pg_t *db, unsigned i,
     mg_snap_close(snap);
 
     return rc;
-}
-
-
-/* Below everybody else: a build takes a core for a tenth of a second. */
-
-static int
-mg_keep_build(mg_keep_t *k, mg_pg_t *db, unsigned i, mg_keep_build_t *b,
-    mg_error_t *e)
-{
-    mg_aside_t      aside;
-    mg_keep_work_t  work;
-
-    work.build = mg_keep_kinds[i].build;
-    work.db = db;
-    work.result = b;
-
-    mg_aside_begin(&aside, mg_keep_build_run, &work);
-    mg_aside_end(&aside);
-
-    k->aside_ns = aside.cpu_ns;
-
-    if (work.rc != MG_OK && e) {
-        *e = work.error;
-    }
-
-    return work.rc;
-}
-
-
-static void
-mg_keep_build_run(void *data)
-{
-    mg_keep_work_t  *work;
-
-    work = data;
-    work->rc = work->build(work->db, work->result, &work->error);
 }
 
 

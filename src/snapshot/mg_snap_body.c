@@ -12,6 +12,7 @@
  */
 
 #include "base/mg_gzip.h"
+#include "base/mg_priority.h"
 #include "snapshot/mg_snap_catalog_build.h"
 #include "snapshot/mg_snap_render.h"
 
@@ -207,6 +208,8 @@ mg_catalog_api_json(const mg_catalog_builder_t *b, mg_buf_t *body)
             if (j != p[i].first) {
                 mg_buf_char(body, ',');
             }
+
+            mg_priority_breathe();
 
             entry = &b->entries[j];
             mg_buf_add(body, b->api.data + entry->api.off, entry->api.len);

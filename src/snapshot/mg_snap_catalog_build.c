@@ -15,6 +15,7 @@
  */
 
 #include "base/mg_block.h"
+#include "base/mg_priority.h"
 #include "base/mg_sort.h"
 #include "snapshot/mg_snap_catalog_build.h"
 #include "snapshot/mg_snap_render.h"
@@ -579,6 +580,8 @@ mg_catalog_models_write(mg_catalog_builder_t *b)
             mg_buf_add(&s[MG_SC_MODELS], &m, sizeof(mg_sc_model_t));
             break;
         }
+
+        mg_priority_breathe();
 
         entry = &b->entries[i];
 

@@ -10,6 +10,7 @@
  * Pool threads; reads the image alone.
  */
 
+#include "base/mg_priority.h"
 #include "snapshot/mg_snap_catalog_layout.h"
 
 
@@ -182,6 +183,8 @@ mg_sc_models_check(const mg_snap_t *s, mg_error_t *e)
     m = mg_snap_section(s, MG_SC_MODELS);
 
     for (i = 0; i < meta->n_models; i++) {
+        mg_priority_breathe();
+
         item = mg_sc_span(s, MG_SC_ITEMS, m[i].item, m[i + 1].item);
         more = mg_sc_span(s, MG_SC_MORE, m[i].more, m[i + 1].more);
         marks = mg_sc_span(s, MG_SC_MORE, m[i].marks, m[i + 1].more);

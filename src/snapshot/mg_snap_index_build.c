@@ -17,6 +17,7 @@
  */
 
 #include "base/mg_block.h"
+#include "base/mg_priority.h"
 #include "base/mg_sort.h"
 #include "snapshot/mg_snap_catalog_build.h"
 
@@ -236,6 +237,8 @@ mg_index_tokens(mg_index_t *x)
     uint32_t  i, end;
 
     for (i = 0; i < x->n; i++) {
+        mg_priority_breathe();
+
         if (mg_index_model(x, i, mg_index_text(x, i)) != MG_OK) {
             return MG_ERROR;
         }
@@ -389,6 +392,8 @@ mg_index_fill(mg_index_t *x, uint32_t *next)
     ends = mg_index_u32(&x->ends);
 
     for (i = 0, j = 0; i < x->n; i++) {
+        mg_priority_breathe();
+
         for (end = ends[i]; j < end; j++) {
             place = x->places[tokens[j]];
 
@@ -432,6 +437,8 @@ mg_index_grams(mg_index_t *x)
 
     for (i = 0; i < n; i++) {
         if (i == 0 || p[i] >> 32 != p[i - 1] >> 32) {
+            mg_priority_breathe();
+
             if (i != 0) {
                 mg_index_gram_end(x, &g);
             }

@@ -23,11 +23,15 @@
 #include <unistd.h>
 
 #include "base/mg_pid.h"
+#include "base/mg_priority.h"
 #include "snapshot/mg_snap_layout.h"
 
 
 #define MG_SNAP_TEMP_MAX       96
 #define MG_SNAP_TEMP_SECONDS   3600     /* no builder takes that long */
+
+/* Written at once: between them a thread of low priority breathes. */
+#define MG_SNAP_PIECE          ((size_t) 256 * 1024)
 
 /* It holds sealed keys and digests of tokens. */
 #define MG_SNAP_MODE           0600
@@ -203,7 +207,10 @@ mg_snap_write_all(int fd, mg_str_t image)
     ssize_t  n;
 
     while (image.len != 0) {
-        n = write(fd, image.data, image.len);
+        mg_priority_breathe();
+
+        n = write(fd, image.data, image.len < MG_SNAP_PIECE ? image.len
+                                                            : MG_SNAP_PIECE);
 
         if (n == -1) {
             if (errno == EINTR) {

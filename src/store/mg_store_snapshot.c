@@ -14,6 +14,7 @@
  * Pool threads; blocks.
  */
 
+#include "base/mg_priority.h"
 #include "store/mg_store_group_row.h"
 #include "store/mg_store_sync.h"
 
@@ -331,6 +332,7 @@ mg_snapshot_each(mg_pg_t *c, const char *fetch, mg_snapshot_row_pt handler,
         }
 
         for (i = 0; rc == MG_OK && i < n; i++) {
+            mg_priority_breathe();
             rc = handler(r, i, b, a, e);
         }
 

@@ -1,10 +1,12 @@
 /*
- * What would break: an event loop that waits for the slice of a job, one
- * whose nice is lost with it, or a priority that spreads to other threads.
- * Where the kernel knows no slices, the thread must be left as it was.
+ * What would break: an event loop, or a database on the same core, that waits
+ * for the slice of a job; a nice that is lost with it, or a priority that
+ * spreads to other threads.  Where the kernel knows no slices, the thread must
+ * be left as it was.
  */
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/resource.h>
@@ -56,12 +58,19 @@ static void *
 prompt(void *data)
 {
     int        granted;
-    attr_t     a, before;
+    attr_t     a, before, usual;
     pthread_t  t;
 
+    usual = seen();
     mg_priority_lower();
     before = seen();
-    granted = mg_priority_prompt();
+    usual.nice = before.nice;
+    granted = (before.runtime == 4000000);
+    ok(granted || before.runtime == usual.runtime,
+       "slices of 4 ms, or those that it had");
+
+    is_int(mg_priority_prompt(MG_PRIORITY_LOOP_US), granted,
+           "short ones if there are long ones");
     a = seen();
 
     printf("# slices are %s\n", granted ? "granted" : "unknown here");
@@ -70,12 +79,95 @@ prompt(void *data)
            "a slice of 0.1 ms, or the one that it had");
     is_int(a.nice, *(int *) data + MG_PRIORITY_NICE,
            "its nice is below the process's and stays");
-    is_int(mg_priority_prompt(), granted, "asking again changes nothing");
+    is_int(mg_priority_prompt(MG_PRIORITY_LOOP_US), granted,
+           "asking again changes nothing");
 
-    ok(pthread_create(&t, NULL, started, &before) == 0
+    ok(pthread_create(&t, NULL, started, &usual) == 0
        && pthread_join(t, NULL) == 0, "a thread");
 
     return NULL;
+}
+
+
+/* Spins beside the one that breathes until that has ended. */
+
+static void *
+spin(void *data)
+{
+    while (!__atomic_load_n((int *) data, __ATOMIC_RELAXED)) {
+        /* void */
+    }
+
+    return NULL;
+}
+
+
+static int64_t
+thread_us(void)
+{
+    struct rusage  u;
+
+    (void) getrusage(RUSAGE_THREAD, &u);
+
+    return (u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000000
+           + u.ru_utime.tv_usec + u.ru_stime.tv_usec;
+}
+
+
+/* How often it lets the other one in within 4 ms of its own time. */
+
+static void *
+breathe(void *data)
+{
+    int            ended;
+    int64_t        begun;
+    pthread_t      t;
+    struct rusage  before, after;
+
+    (void) data;
+    ended = 0;
+
+    if (pthread_create(&t, NULL, spin, &ended) != 0) {
+        return NULL;
+    }
+
+    mg_priority_lower();
+    (void) getrusage(RUSAGE_THREAD, &before);
+    begun = thread_us();
+
+    while (thread_us() - begun < 4000) {
+        mg_priority_breathe();
+    }
+
+    (void) getrusage(RUSAGE_THREAD, &after);
+    __atomic_store_n(&ended, 1, __ATOMIC_RELAXED);
+    (void) pthread_join(t, NULL);
+
+    ok(after.ru_nivcsw - before.ru_nivcsw >= 8,
+       "lets others in more often than the clock ticks: %ld times",
+       after.ru_nivcsw - before.ru_nivcsw);
+
+    return NULL;
+}
+
+
+/* Threads share the first core that this one may run on. */
+
+static void
+one_core(void)
+{
+    int        i;
+    cpu_set_t  all, one;
+
+    (void) sched_getaffinity(0, sizeof(cpu_set_t), &all);
+    CPU_ZERO(&one);
+
+    for (i = 0; i < CPU_SETSIZE && !CPU_ISSET(i, &all); i++) {
+        /* void */
+    }
+
+    CPU_SET(i, &one);
+    (void) sched_setaffinity(0, sizeof(cpu_set_t), &one);
 }
 
 
@@ -95,6 +187,10 @@ main(void)
     after = seen();
     ok(after.runtime == before.runtime && after.nice == before.nice,
        "and another one is as it was");
+
+    one_core();
+    ok(pthread_create(&t, NULL, breathe, NULL) == 0
+       && pthread_join(t, NULL) == 0, "a thread breathes");
 
     return done_testing();
 }
