@@ -297,7 +297,7 @@ sub ten_cancel {
 
 sub beside {
     my ($base, $token, $port) = beside_gateway();
-    my ($windows, $length, $rate) = ($rounds + 2, 5, 1000);
+    my ($windows, $length, $rate) = (2 * $rounds + 1, 5, 1000);
     my $pace = "$dir/pace";
     my (%p, @ratios, $still);
 

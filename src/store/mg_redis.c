@@ -41,6 +41,10 @@
 #define MG_REDIS_ROUTING_S      "1800"
 #define MG_REDIS_KEY_MAX        96
 
+/* Written at once, and the rest between two of them. */
+#define MG_REDIS_PIECE          ((size_t) 256 * 1024)
+#define MG_REDIS_REST_US        200
+
 /* Beyond this a file is not shared; Redis itself takes 512 MB. */
 #define MG_REDIS_VALUE_MAX      (256 * 1024 * 1024)
 
@@ -482,17 +486,30 @@ mg_redis_send(mg_redis_t *r, unsigned n, const mg_str_t *args, int64_t until,
 }
 
 
+/*
+ * As long as more comes Redis reads on, in one system call that some kernels
+ * do not interrupt: with what is large it would keep its core for
+ * milliseconds, and its other clients waiting.
+ */
+
 static int
 mg_redis_write(mg_redis_t *r, mg_str_t bytes, int64_t until, mg_error_t *e)
 {
     ssize_t  n;
 
     while (bytes.len) {
-        n = send(r->context->fd, bytes.data, bytes.len, MSG_NOSIGNAL);
+        n = send(r->context->fd, bytes.data, bytes.len < MG_REDIS_PIECE
+                                             ? bytes.len : MG_REDIS_PIECE,
+                 MSG_NOSIGNAL);
 
         if (n > 0) {
             bytes.data += n;
             bytes.len -= (size_t) n;
+
+            if (bytes.len >= MG_REDIS_PIECE) {
+                (void) usleep(MG_REDIS_REST_US);
+            }
+
             continue;
         }
 
