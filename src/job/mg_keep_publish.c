@@ -16,7 +16,8 @@
  * state, and no older file replaces a newer one.  A generation that went
  * back is a database that was restored: PostgreSQL is the truth.
  *
- * Pool thread, one at a time.
+ * Pool thread, one at a time, which waits for one of low priority: that one
+ * makes the file, checks it and shares it.
  */
 
 #include <arpa/inet.h>

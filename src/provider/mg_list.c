@@ -5,9 +5,9 @@
  *           -> read those of one id again, unite them, complete, hand on
  *
  * Nothing is handed on before all of the page has been read, since an entry
- * near its end may say more of one near its beginning.  An entry is ten times
- * the size of what it is read from, so none is kept: each is read twice, into
- * an arena that is reset behind it.  Caps bound what a hostile list costs:
+ * near its end may say more of one near its beginning.  An entry takes several
+ * times what it is read from, so none is kept: each is read twice, into an
+ * arena that is reset behind it.  Caps bound what a hostile list costs:
  * bytes, nodes, models, members of one model.
  *
  * Called by the protocols of this room; touches nothing but the arena.
