@@ -148,6 +148,9 @@ int mg_store_lock(mg_pg_t *c, mg_error_t *e);
  */
 int mg_store_bulk(mg_pg_t *c, int on, mg_error_t *e);
 
+/* Models that are looked up by name, rather than in one pass over all. */
+#define MG_STORE_FEW   200
+
 /* begin and lock; after MG_ERROR there is no transaction. */
 int mg_store_begin(mg_pg_t *c, mg_error_t *e);
 

@@ -28,9 +28,6 @@
 /* Models that mg_store_score_next() takes at a time. */
 #define MG_SCORE_STEP      "500"
 
-/* So many are looked up one by one, rather than in one pass over all. */
-#define MG_SCORE_FEW       200
-
 
 /* Which models; each {NULL, 0}: all. */
 typedef struct {
@@ -228,7 +225,7 @@ mg_score_write(mg_pg_t *c, const mg_score_scope_t *scope, mg_arena_t *a,
         return MG_ERROR;
     }
 
-    return n ? mg_score_merge(c, n <= MG_SCORE_FEW, e) : MG_OK;
+    return n ? mg_score_merge(c, n <= MG_STORE_FEW, e) : MG_OK;
 }
 
 

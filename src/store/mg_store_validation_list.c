@@ -25,9 +25,6 @@
 /* Fewer models than these may always go; of more at most a fifth at once. */
 #define MG_VALIDATION_HELD   "3"
 
-/* So many are looked up one by one, rather than in one pass over all. */
-#define MG_VALIDATION_FEW    200
-
 
 static int mg_validation_add(mg_pg_t *c, const mg_pg_params_t *p,
     const mg_validation_list_t *list, mg_error_t *e);
@@ -35,8 +32,8 @@ static int mg_validation_gone(mg_pg_t *c, const mg_pg_params_t *p,
     mg_error_t *e);
 static int mg_validation_lost(mg_pg_t *c, const mg_pg_params_t *p,
     mg_error_t *e);
-static int mg_validation_back(mg_pg_t *c, const mg_pg_params_t *p,
-    mg_error_t *e);
+static int mg_validation_switch(mg_pg_t *c, const char *active,
+    const char *where, const mg_pg_params_t *p, mg_error_t *e);
 static int mg_validation_merge(mg_pg_t *c, const mg_pg_params_t *p,
     mg_error_t *e);
 static void mg_validation_texts(void);
@@ -112,7 +109,7 @@ mg_validation_add(mg_pg_t *c, const mg_pg_params_t *all,
 
     p = *all;
     p.n = 1;
-    many = (list->n_rows > MG_VALIDATION_FEW);
+    many = (list->n_rows > MG_STORE_FEW);
 
     if (mg_validation_stage(c, list->rows, e) != MG_OK
         || (many && mg_store_bulk(c, 1, e) != MG_OK)
@@ -132,7 +129,13 @@ mg_validation_add(mg_pg_t *c, const mg_pg_params_t *all,
     back = (int64_t) mg_pg_rows_affected(r);
     mg_pg_rows_free(r);
 
-    if ((back && mg_validation_back(c, &p, e) != MG_OK)
+    if ((back
+         && mg_validation_switch(c, "true", "(s.id, s.org_id) in "
+                                 "(select d.id, v.org_id "
+                                 "from pg_temp.validation_model d, "
+                                 "model.ai_model_validation_progress v "
+                                 "where v.id = $1)", &p, e)
+            != MG_OK)
         || mg_store_bulk(c, 0, e) != MG_OK
         || mg_validation_merge(c, &p, e) != MG_OK)
     {
@@ -209,8 +212,6 @@ mg_validation_gone(mg_pg_t *c, const mg_pg_params_t *p, mg_error_t *e)
 static int
 mg_validation_lost(mg_pg_t *c, const mg_pg_params_t *p, mg_error_t *e)
 {
-    mg_buf_t  b;
-
     if (mg_pg_exec_dynamic(c, "update model.model_sources s "
                            "set active = false, gone_at = now() "
                            "from pg_temp.validation_gone g "
@@ -222,33 +223,27 @@ mg_validation_lost(mg_pg_t *c, const mg_pg_params_t *p, mg_error_t *e)
         return MG_ERROR;
     }
 
-    mg_buf_init(&b, 0);
-    mg_buf_z(&b, "update model.models_metadata t set active = false, "
-             "provenance = m.provenance, sources = m.sources, "
-             "updated_at = now() from (");
-    mg_merge_select(&b, "(s.id, s.org_id) in (select g.id, g.org_id "
-                    "from pg_temp.validation_gone g)");
-    mg_buf_z(&b, ") m where t.id = m.id and t.org_id = m.org_id "
-             "and not m.active and t.active");
-
-    return mg_store_exec(c, &b, NULL, NULL, e);
+    return mg_validation_switch(c, "false", "(s.id, s.org_id) in "
+                                "(select g.id, g.org_id "
+                                "from pg_temp.validation_gone g)", NULL, e);
 }
 
 
+/* Models of which all sources together say so now. */
+
 static int
-mg_validation_back(mg_pg_t *c, const mg_pg_params_t *p, mg_error_t *e)
+mg_validation_switch(mg_pg_t *c, const char *active, const char *where,
+    const mg_pg_params_t *p, mg_error_t *e)
 {
     mg_buf_t  b;
 
     mg_buf_init(&b, 0);
-    mg_buf_z(&b, "update model.models_metadata t set active = true, "
-             "provenance = m.provenance, sources = m.sources, "
-             "updated_at = now() from (");
-    mg_merge_select(&b, "(s.id, s.org_id) in (select d.id, v.org_id "
-                    "from pg_temp.validation_model d, "
-                    "model.ai_model_validation_progress v where v.id = $1)");
-    mg_buf_z(&b, ") m where t.id = m.id and t.org_id = m.org_id "
-             "and m.active and not t.active");
+    mg_buf_printf(&b, "update model.models_metadata t set active = %s, "
+                  "provenance = m.provenance, sources = m.sources, "
+                  "updated_at = now() from (", active);
+    mg_merge_select(&b, where);
+    mg_buf_printf(&b, ") m where t.id = m.id and t.org_id = m.org_id "
+                  "and m.active = %s and t.active <> %s", active, active);
 
     return mg_store_exec(c, &b, p, NULL, e);
 }
