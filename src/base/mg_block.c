@@ -7,7 +7,8 @@
  * and ThreadSanitizer all blocks are the heap's, which they watch: neither
  * knows of mremap() what becomes of the pages.
  *
- * Touches nothing but its own memory.
+ * Touches nothing but its own memory; any thread, which it may let others in
+ * before (mg_priority_breathe()).
  */
 
 #ifndef _GNU_SOURCE
@@ -20,9 +21,13 @@
 #include <sys/mman.h>
 
 #include "base/mg_block.h"
+#include "base/mg_priority.h"
 
 
 #define MG_BLOCK_HEAD   16
+
+/* Unmapped at once. */
+#define MG_BLOCK_PIECE  ((size_t) 512 * 1024)
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define MG_BLOCK_WATCHED  1
@@ -41,6 +46,7 @@
 
 
 static void *mg_block_map(size_t size);
+static void mg_block_unmap(char *head, size_t size);
 static void *mg_block_head(void *p);
 static void *mg_block_begin(char *head, size_t size);
 
@@ -135,7 +141,7 @@ mg_block_free(void *p)
     memcpy(&size, head, sizeof(size_t));
 
     if (mg_block_is_mapped(size)) {
-        (void) munmap(head, MG_BLOCK_HEAD + size);
+        mg_block_unmap(head, MG_BLOCK_HEAD + size);
 
     } else {
         free(head);
@@ -152,6 +158,28 @@ mg_block_map(size_t size)
              MAP_PRIVATE|MAP_ANONYMOUS, -1, 0);
 
     return p == MAP_FAILED ? NULL : p;
+}
+
+
+/*
+ * A kernel that is not preemptible gives the core to nobody while it frees
+ * pages: a thread of low priority breathes between some and some.
+ */
+
+static void
+mg_block_unmap(char *head, size_t size)
+{
+    size_t  left;
+
+    /* from the end, of which less than a piece may be left */
+
+    for ( /* void */ ; size > MG_BLOCK_PIECE; size = left) {
+        left = (size - 1) / MG_BLOCK_PIECE * MG_BLOCK_PIECE;
+        (void) munmap(head + left, size - left);
+        mg_priority_breathe();
+    }
+
+    (void) munmap(head, size);
 }
 
 

@@ -16,6 +16,7 @@
  */
 
 #include "http/ngx_http_model_snap.h"
+#include "base/mg_aside.h"
 #include "base/mg_time.h"
 
 
@@ -55,6 +56,7 @@ static void ngx_http_model_slot_map(ngx_http_model_slot_t *slot,
     unsigned kind, uint64_t published);
 static void ngx_http_model_map_release(ngx_http_model_map_t *map);
 static void ngx_http_model_map_close(ngx_http_model_task_t *t);
+static void ngx_http_model_map_unmap(void *data);
 static ngx_int_t ngx_http_model_map_closed(ngx_http_model_task_t *t,
     ngx_http_request_t *r);
 
@@ -314,8 +316,9 @@ ngx_http_model_slot_map(ngx_http_model_slot_t *slot, unsigned kind,
 
 
 /*
- * The last one to close a file that was replaced frees its pages, which takes
- * milliseconds for a large one: a thread does it, unless the worker leaves.
+ * The last one to close a file that was replaced frees its pages, also those
+ * that are still on their way to the disk, which takes milliseconds for a
+ * large one: a thread does it, unless the worker leaves.
  */
 
 static void
@@ -356,12 +359,25 @@ ngx_http_model_map_release(ngx_http_model_map_t *map)
 }
 
 
-/* Pool thread. */
+/*
+ * Pool thread, whose priority is that of the event loop: a thread below both
+ * keeps the core while the kernel frees the pages.
+ */
 
 static void
 ngx_http_model_map_close(ngx_http_model_task_t *t)
 {
-    mg_snap_close(*(mg_snap_t **) t->data);
+    mg_aside_t  aside;
+
+    mg_aside_begin(&aside, ngx_http_model_map_unmap, *(mg_snap_t **) t->data);
+    mg_aside_end(&aside);
+}
+
+
+static void
+ngx_http_model_map_unmap(void *data)
+{
+    mg_snap_close(data);
 }
 
 

@@ -12,6 +12,10 @@
  * outside a section, so queries need none.
  */
 
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE             /* F_SETLEASE */
+#endif
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -21,17 +25,22 @@
 #include <unistd.h>
 
 #include "base/mg_hash.h"
+#include "base/mg_priority.h"
 #include "base/mg_time.h"
 #include "snapshot/mg_snap_layout.h"
 
 
 #define MG_SNAP_POPULATE_MAX   (32 * 1024 * 1024)
 
+/* Of a file that nobody needs any more, taken out of memory at once. */
+#define MG_SNAP_FORGET         (1024 * 1024)
+
 #define mg_snap_align(n)                                                      \
     (((n) + MG_SNAP_ALIGN - 1) & ~((uint64_t) MG_SNAP_ALIGN - 1))
 
 
 static int mg_snap_map(mg_snap_t *s, int fd, mg_error_t *e);
+static void mg_snap_forget(const mg_snap_t *s);
 static int mg_snap_frame(const mg_snap_t *s, const mg_snap_kind_t *kind,
     mg_error_t *e);
 static int mg_snap_sections(const mg_snap_t *s, const mg_snap_kind_t *kind,
@@ -187,10 +196,42 @@ mg_snap_close(mg_snap_t *s)
 
     if (s->mapped) {
         munmap((void *) s->base, s->size);
+        mg_snap_forget(s);
         close(s->fd);
     }
 
     free(s);
+}
+
+
+/*
+ * Who closes the last descriptor of a file without a name has its pages freed,
+ * all of them at once, and a kernel that is not preemptible gives the core to
+ * nobody meanwhile.  So they go before, piece by piece.  That nobody else has
+ * the file is what a lease is given for; what is still being sent to a client
+ * has its own hold on its pages.  Where there is no lease, close() does it.
+ */
+
+static void
+mg_snap_forget(const mg_snap_t *s)
+{
+    off_t        end;
+    struct stat  st;
+
+    if (s->size <= MG_SNAP_FORGET
+        || fstat(s->fd, &st) == -1
+        || st.st_nlink != 0
+        || fcntl(s->fd, F_SETLEASE, F_WRLCK) == -1)
+    {
+        return;
+    }
+
+    /* from the start each time: a page may be larger than a piece */
+
+    for (end = MG_SNAP_FORGET; end < st.st_size; end += MG_SNAP_FORGET) {
+        mg_priority_breathe();
+        (void) posix_fadvise(s->fd, 0, end, POSIX_FADV_DONTNEED);
+    }
 }
 
 

@@ -42,8 +42,8 @@
 #define MG_REDIS_KEY_MAX        96
 
 /* Written at once, and the rest between two of them. */
-#define MG_REDIS_PIECE          ((size_t) 256 * 1024)
-#define MG_REDIS_REST_US        200
+#define MG_REDIS_PIECE          ((size_t) 64 * 1024)
+#define MG_REDIS_REST_US        50
 
 /* Beyond this a file is not shared; Redis itself takes 512 MB. */
 #define MG_REDIS_VALUE_MAX      (256 * 1024 * 1024)

@@ -145,6 +145,34 @@ test_refused(void)
 }
 
 
+/* Blocks of odd sizes that lie side by side, and each second one goes. */
+
+static void
+test_neighbours(void)
+{
+    size_t          i, n;
+    unsigned        kept;
+    unsigned char  *p[9];
+
+    for (i = 0; i < 9; i++) {
+        n = MG + i * 123457;
+        p[i] = mg_block_alloc(n);
+        fill(p[i], n);
+    }
+
+    for (i = 1; i < 9; i += 2) {
+        mg_block_free(p[i]);
+    }
+
+    for (i = 0, kept = 0; i < 9; i += 2) {
+        kept += same(p[i], MG + i * 123457);
+        mg_block_free(p[i]);
+    }
+
+    is_int(kept, 5, "the others stay as they were");
+}
+
+
 static void
 test_given_back(void)
 {
@@ -192,6 +220,7 @@ main(void)
     test_resize();
     test_zeroes();
     test_refused();
+    test_neighbours();
     test_given_back();
 
     return done_testing();

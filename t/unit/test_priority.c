@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/mg_priority.h"
+#include "base/mg_time.h"
 #include "tap.h"
 
 
@@ -68,6 +69,7 @@ prompt(void *data)
     granted = (before.runtime == 4000000);
     ok(granted || before.runtime == usual.runtime,
        "slices of 4 ms, or those that it had");
+    is_int(before.policy, SCHED_BATCH, "who wakes up waits for those at work");
 
     is_int(mg_priority_prompt(MG_PRIORITY_LOOP_US), granted,
            "short ones if there are long ones");
@@ -77,6 +79,7 @@ prompt(void *data)
 
     is_int(a.runtime, granted ? 100000 : before.runtime,
            "a slice of 0.1 ms, or the one that it had");
+    is_int(a.policy, SCHED_BATCH, "which it goes on to do");
     is_int(a.nice, *(int *) data + MG_PRIORITY_NICE,
            "its nice is below the process's and stays");
     is_int(mg_priority_prompt(MG_PRIORITY_LOOP_US), granted,
@@ -103,18 +106,35 @@ spin(void *data)
 
 
 static int64_t
-thread_us(void)
+used_us(int who)
 {
     struct rusage  u;
 
-    (void) getrusage(RUSAGE_THREAD, &u);
+    (void) getrusage(who, &u);
 
     return (u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000000
            + u.ru_utime.tv_usec + u.ru_stime.tv_usec;
 }
 
 
-/* How often it lets the other one in within 4 ms of its own time. */
+static int64_t
+thread_us(void)
+{
+    return used_us(RUSAGE_THREAD);
+}
+
+
+static int64_t
+process_us(void)
+{
+    return used_us(RUSAGE_SELF);
+}
+
+
+/*
+ * How often it lets the other one in within 8 ms of its own time; the other
+ * one would have the core for ever, so not each breath may.
+ */
 
 static void *
 breathe(void *data)
@@ -135,7 +155,7 @@ breathe(void *data)
     (void) getrusage(RUSAGE_THREAD, &before);
     begun = thread_us();
 
-    while (thread_us() - begun < 4000) {
+    while (thread_us() - begun < 8000) {
         mg_priority_breathe();
     }
 
@@ -146,6 +166,47 @@ breathe(void *data)
     ok(after.ru_nivcsw - before.ru_nivcsw >= 8,
        "lets others in more often than the clock ticks: %ld times",
        after.ru_nivcsw - before.ru_nivcsw);
+
+    return NULL;
+}
+
+
+/*
+ * A core that is never idle: what the one that breathes gets of it, in parts
+ * of what the other one has.
+ */
+
+static void *
+starve(void *data)
+{
+    int        ended;
+    int64_t    begun, own, both;
+    pthread_t  t;
+
+    (void) data;
+    ended = 0;
+
+    if (pthread_create(&t, NULL, spin, &ended) != 0) {
+        return NULL;
+    }
+
+    mg_priority_lower();
+    begun = mg_mono_us();
+    own = thread_us();
+    both = process_us();
+
+    while (mg_mono_us() - begun < 1000000) {
+        mg_priority_breathe();
+    }
+
+    own = thread_us() - own;
+    both = process_us() - both;
+    __atomic_store_n(&ended, 1, __ATOMIC_RELAXED);
+    (void) pthread_join(t, NULL);
+
+    ok(own > both / 50, "has its part of a core: %ld of %ld us", (long) own,
+       (long) both);
+    ok(own < both / 3, "and no more");
 
     return NULL;
 }
@@ -191,6 +252,8 @@ main(void)
     one_core();
     ok(pthread_create(&t, NULL, breathe, NULL) == 0
        && pthread_join(t, NULL) == 0, "a thread breathes");
+    ok(pthread_create(&t, NULL, starve, NULL) == 0
+       && pthread_join(t, NULL) == 0, "beside one that never rests");
 
     return done_testing();
 }
