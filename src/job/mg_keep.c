@@ -183,10 +183,8 @@ mg_keep_rest(const mg_env_t *env, mg_keep_t *k, mg_pg_t *db,
 
     /* a promotion does not wait for a large catalog */
 
-    if (mg_keep_publish(env, k, db, MG_KEEP_ROUTING, g->routing, cancel, e)
-        != MG_OK
-        || mg_keep_publish(env, k, db, MG_KEEP_CATALOG, g->catalog, cancel,
-                           e)
+    if (mg_keep_publish(env, k, db, MG_KEEP_ROUTING, g, cancel, e) != MG_OK
+        || mg_keep_publish(env, k, db, MG_KEEP_CATALOG, g, cancel, e)
            != MG_OK)
     {
         return MG_ERROR;

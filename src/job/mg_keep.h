@@ -31,6 +31,8 @@ typedef struct {
     int64_t    told_us;                 /* an error was logged */
     int64_t    confirmed_us;            /* STATE/confirmed written last */
     int64_t    cost_us[MG_KEEP_KINDS];  /* what the last build took */
+    int64_t    noticed_us[MG_KEEP_KINDS];  /* the first change since the
+                                              last build; 0: none */
     int64_t    next_us[MG_KEEP_KINDS];  /* no build before */
     int64_t    waiting_us[MG_KEEP_KINDS];  /* since when another node's build
                                               is waited for; 0: none */

@@ -11,6 +11,7 @@
 #include "job/mg_keep.h"
 #include "snapshot/mg_snap.h"
 #include "snapshot/mg_snap_routing.h"
+#include "store/mg_store.h"
 
 
 #define MG_KEEP_CATALOG   0
@@ -27,12 +28,12 @@ void mg_keep_verify(const mg_env_t *env, mg_keep_t *k, unsigned i,
     int locked);
 
 /*
- * Makes the file be what the database is, whose generation is "wanted" or
- * later.  A build that fails is logged
- * and tried again later; MG_ERROR only if the database is away.
+ * Makes the file be what the database is, whose generations are g or later.
+ * A build that fails is logged and tried again later; MG_ERROR only if the
+ * database is away.
  */
 int mg_keep_publish(const mg_env_t *env, mg_keep_t *k, mg_pg_t *db,
-    unsigned i, uint64_t wanted, const int *cancel, mg_error_t *e);
+    unsigned i, const mg_generations_t *g, const int *cancel, mg_error_t *e);
 
 /* The price lists of a snapshot that was built (mg_keep_price.c). */
 void mg_keep_prices(const mg_env_t *env, mg_keep_t *k, mg_pg_t *db,

@@ -9,7 +9,9 @@
  * A change is built at once, but two builds begin at least twice the CPU time
  * apart that the first one took this thread.  So a lone change is served
  * soon, and a storm of them costs three quarters of a core at most, however
- * large the catalog is.
+ * large the catalog is.  What jobs write nobody waits for: where nothing else
+ * has changed a build begins half a second later, for more may come; that
+ * leaves it the other half of the second that a change may take.
  *
  * The question is asked again under the lock, so of two workers 0 (one is
  * leaving at a reload) the one that publishes later has seen the later
@@ -43,6 +45,7 @@
 #define MG_KEEP_RETRY         (5 * MG_KEEP_SECOND)    /* failed build */
 #define MG_KEEP_NAMES         (30 * MG_KEEP_SECOND)   /* resolve again */
 #define MG_KEEP_NAMES_FAST    (5 * MG_KEEP_SECOND)    /* some are missing */
+#define MG_KEEP_UNAWAITED     (MG_KEEP_SECOND / 2)    /* what jobs write */
 #define MG_KEEP_LOCK_MS       3000
 
 
@@ -90,7 +93,9 @@ typedef struct {
 } mg_keep_kind_t;
 
 
-static int mg_keep_waits(const mg_env_t *env, mg_keep_t *k, unsigned i);
+static uint64_t mg_keep_wanted(const mg_generations_t *g, unsigned i);
+static int mg_keep_waits(const mg_env_t *env, mg_keep_t *k, unsigned i,
+    const mg_generations_t *g);
 static void mg_keep_pause(mg_keep_t *k, unsigned i, int64_t begun,
     int64_t us);
 static int mg_keep_attempt(const mg_env_t *env, mg_keep_t *k, mg_pg_t *db,
@@ -175,10 +180,13 @@ mg_keep_verify(const mg_env_t *env, mg_keep_t *k, unsigned i, int locked)
 
 int
 mg_keep_publish(const mg_env_t *env, mg_keep_t *k, mg_pg_t *db, unsigned i,
-    uint64_t wanted, const int *cancel, mg_error_t *e)
+    const mg_generations_t *g, const int *cancel, mg_error_t *e)
 {
     int         rc;
+    uint64_t    wanted;
     mg_error_t  why;
+
+    wanted = mg_keep_wanted(g, i);
 
     if (mg_keep_stop(cancel)) {
         return MG_OK;
@@ -201,7 +209,7 @@ mg_keep_publish(const mg_env_t *env, mg_keep_t *k, mg_pg_t *db, unsigned i,
         return MG_OK;
     }
 
-    if (mg_keep_waits(env, k, i)) {
+    if (mg_keep_waits(env, k, i, g)) {
         return MG_OK;
     }
 
@@ -243,18 +251,40 @@ mg_keep_publish(const mg_env_t *env, mg_keep_t *k, mg_pg_t *db, unsigned i,
 }
 
 
+static uint64_t
+mg_keep_wanted(const mg_generations_t *g, unsigned i)
+{
+    return (i == MG_KEEP_ROUTING) ? g->routing : g->catalog;
+}
+
+
 /* 1: the last one is too young, the next one comes with a later round. */
 
 static int
-mg_keep_waits(const mg_env_t *env, mg_keep_t *k, unsigned i)
+mg_keep_waits(const mg_env_t *env, mg_keep_t *k, unsigned i,
+    const mg_generations_t *g)
 {
-    int64_t  rest;
+    int64_t  now, next, rest;
 
     if (mg_word_get(env->state->phase) != MG_PHASE_READY) {
         return 0;
     }
 
-    rest = k->next_us[i] - mg_mono_us();
+    now = mg_mono_us();
+    next = k->next_us[i];
+
+    if (k->noticed_us[i] == 0) {
+        k->noticed_us[i] = now;
+    }
+
+    if (i == MG_KEEP_CATALOG
+        && g->awaited <= mg_word_get(mg_keep_word(env, i, generation))
+        && next < k->noticed_us[i] + MG_KEEP_UNAWAITED)
+    {
+        next = k->noticed_us[i] + MG_KEEP_UNAWAITED;
+    }
+
+    rest = next - now;
 
     if (rest <= 0) {
         return 0;
@@ -273,6 +303,7 @@ mg_keep_pause(mg_keep_t *k, unsigned i, int64_t begun, int64_t us)
         us = mg_keep_kinds[i].pause;
     }
 
+    k->noticed_us[i] = 0;
     k->next_us[i] = begun + us;
 }
 
@@ -337,7 +368,7 @@ mg_keep_renew(const mg_env_t *env, mg_keep_t *k, mg_pg_t *db, unsigned i,
         return MG_ERROR;
     }
 
-    wanted = (i == MG_KEEP_ROUTING) ? g.routing : g.catalog;
+    wanted = mg_keep_wanted(&g, i);
     published = 0;
 
     if (mg_word_get(mg_keep_word(env, i, built)) != 0) {

@@ -29,6 +29,17 @@
 #define MG_VERDICT_AWAY_US      60000000
 #define MG_VERDICT_WAIT_US      50000
 
+/*
+ * Of more than a few, which are many within two seconds, the catalog is told
+ * with the save, in steps.
+ */
+#define MG_VERDICT_FEW          32
+
+/* From one time that the catalog is told to the next. */
+#define MG_VERDICT_SLOT_US      2000000
+
+#define mg_verdict_slot()       (mg_now_us() / MG_VERDICT_SLOT_US)
+
 
 int
 mg_verdict_init(mg_verdict_t *v, mg_run_t *run, mg_str_t id, mg_error_t *e)
@@ -38,6 +49,7 @@ mg_verdict_init(mg_verdict_t *v, mg_run_t *run, mg_str_t id, mg_error_t *e)
     v->run = run;
     v->id = id;
     v->saved_us = mg_mono_us();
+    v->told_slot = mg_verdict_slot();
     mg_rate_begin(&v->rate, v->saved_us);
     v->delay_us = MG_VERDICT_DELAY_US;
     v->texts = mg_arena_create(0);
@@ -160,6 +172,38 @@ mg_verdict_count(const mg_verdict_t *v)
 
 
 /*
+ * After a save of n that the catalog was not told of.  An earlier worker may
+ * have told it nothing: this one begins with all there are.  What fails is done
+ * next time, or by the end of the run.
+ */
+
+static void
+mg_verdict_tell(mg_verdict_t *v, mg_pg_t *db, unsigned n)
+{
+    unsigned    i;
+    mg_error_t  e;
+
+    for (i = 0; i < n; i++) {
+        if (v->results[i].tested_at < v->untold_us) {
+            v->untold_us = v->results[i].tested_at;
+        }
+    }
+
+    if (v->untold_us == INT64_MAX || mg_verdict_slot() == v->told_slot) {
+        return;
+    }
+
+    v->told_slot = mg_verdict_slot();
+
+    if (mg_store_validation_health(db, v->id, v->untold_us, v->scratch, &e)
+        == MG_OK)
+    {
+        v->untold_us = INT64_MAX;
+    }
+}
+
+
+/*
  * One piece of the batch, or just the current model.  The connection is taken
  * for this alone: a worker may have more runs than connections.
  */
@@ -197,8 +241,14 @@ mg_verdict_save_piece(mg_verdict_t *v, mg_error_t *e)
 
     mg_arena_reset(v->scratch);
 
-    rc = mg_store_validation_save(db, v->id, v->results, n, &news, &row,
-                                  v->scratch, e);
+    rc = mg_store_validation_save(db, v->id, v->results, n,
+                                  n > MG_VERDICT_FEW, &news, &row, v->scratch,
+                                  e);
+
+    if (rc == MG_OK) {
+        mg_verdict_tell(v, db, n > MG_VERDICT_FEW ? 0 : n);
+    }
+
     mg_pg_release(db);
 
     if (rc != MG_OK) {

@@ -8,6 +8,10 @@
  * database away they stay in memory and saving is tried again, slower each
  * time, for a minute.
  *
+ * The catalog hears of members of groups at once, and of all where they are
+ * many; of others every two seconds and at the end: at the same moment of all
+ * runs, since it is built anew then.
+ *
  * Blocks for the length of a save: model_jobs threads only.
  */
 
@@ -33,6 +37,10 @@ typedef struct {
     int64_t                  left;        /* models without a verdict */
     int                      hold;        /* do not save yet */
     int64_t                  saved_us;
+    int64_t                  told_slot;   /* of time, when the catalog was
+                                             told of results last */
+    int64_t                  untold_us;   /* results since then it was not
+                                             told of; INT64_MAX: none */
     int64_t                  failed_us;   /* since when it is away, 0: up */
     int64_t                  retry_us;
     int64_t                  delay_us;

@@ -50,6 +50,7 @@ typedef struct {
 typedef struct {
     uint64_t   catalog;
     uint64_t   routing;
+    uint64_t   awaited;       /* of the catalog: by others than jobs */
 } mg_generations_t;
 
 int mg_store_generations(mg_pg_t *c, mg_generations_t *g, mg_error_t *e);
@@ -595,13 +596,20 @@ int mg_store_validation_leave(mg_pg_t *c, mg_str_t id,
 
 /*
  * Results of a batch, counts and news, in one transaction: counts are
- * recomputed from the rows, so they always add up.  Sets the catalog's
- * health status.  v is refreshed.
+ * recomputed from the rows, so they always add up.  Sets the health status of
+ * the models, or unless "tell" that of members of groups.  v is refreshed.
  */
 int mg_store_validation_save(mg_pg_t *c, mg_str_t id,
-    const mg_validation_result_t *results, unsigned n,
+    const mg_validation_result_t *results, unsigned n, int tell,
     const mg_validation_news_t *news, mg_validation_t *v, mg_arena_t *a,
     mg_error_t *e);
+
+/*
+ * Health status of the models whose results are not older than "since" (us;
+ * 0: all), in a transaction of its own.
+ */
+int mg_store_validation_health(mg_pg_t *c, mg_str_t id, int64_t since,
+    mg_arena_t *a, mg_error_t *e);
 
 /*
  * state as of its job; total is set when the list of models is known.

@@ -675,7 +675,8 @@ mg_store_bulk(mg_pg_t *c, int on, mg_error_t *e)
                               "true), set_config('jit', 'off', true)"
                             : "select set_config('enable_nestloop', 'on', "
                               "true), set_config('enable_seqscan', 'off', "
-                              "true)", NULL, NULL, e);
+                              "true), set_config('jit', 'off', true)",
+                      NULL, NULL, e);
 }
 
 
@@ -687,6 +688,25 @@ mg_store_begin(mg_pg_t *c, mg_error_t *e)
     }
 
     if (mg_store_lock(c, e) != MG_OK) {
+        mg_pg_rollback(c);
+        return MG_ERROR;
+    }
+
+    return MG_OK;
+}
+
+
+int
+mg_store_begin_job(mg_pg_t *c, mg_error_t *e)
+{
+    if (mg_pg_begin(c, e) != MG_OK) {
+        return MG_ERROR;
+    }
+
+    if (mg_pg_exec(c, "select set_config('model.nobody_waits', 'on', true), "
+                   "model.lock_generation()", NULL, NULL, e)
+        != MG_OK)
+    {
         mg_pg_rollback(c);
         return MG_ERROR;
     }

@@ -154,6 +154,12 @@ int mg_store_bulk(mg_pg_t *c, int on, mg_error_t *e);
 /* begin and lock; after MG_ERROR there is no transaction. */
 int mg_store_begin(mg_pg_t *c, mg_error_t *e);
 
+/*
+ * The same for a job: nobody waits for what it changes in the catalog, which
+ * may be served half a second later.
+ */
+int mg_store_begin_job(mg_pg_t *c, mg_error_t *e);
+
 /* commit if rc is MG_OK, else rollback; returns what came of it. */
 int mg_store_end(mg_pg_t *c, int rc, mg_error_t *e);
 

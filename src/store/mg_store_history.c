@@ -84,7 +84,7 @@ mg_store_sync_unchanged(mg_pg_t *c, const mg_sync_scope_t *scope,
     mg_pg_param_str(&p, scope->source);
     mg_pg_param_str(&p, mg_sync_optional(scope->provider));
 
-    rc = mg_store_begin(c, e);
+    rc = mg_store_begin_job(c, e);
 
     if (rc == MG_OK) {
         rc = mg_pg_exec(c, "update model.providers "
@@ -262,7 +262,7 @@ mg_retain_models(mg_pg_t *c, unsigned days, int64_t *removed, mg_error_t *e)
         mg_pg_param_int(&p, days);
         mg_pg_param_int(&p, MG_RETAIN_STEP);
 
-        if (mg_store_begin(c, e) != MG_OK) {
+        if (mg_store_begin_job(c, e) != MG_OK) {
             return MG_ERROR;
         }
 

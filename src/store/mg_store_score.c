@@ -138,7 +138,7 @@ mg_store_score_next(mg_pg_t *c, mg_str_t org_id, mg_str_t provider,
     scope.after = *after;
     scope.validated = 1;
 
-    if (mg_store_begin(c, e) != MG_OK) {
+    if (mg_store_begin_job(c, e) != MG_OK) {
         return MG_ERROR;
     }
 

@@ -84,7 +84,7 @@ mg_store_generations(mg_pg_t *c, mg_generations_t *g, mg_error_t *e)
     uint64_t       n;
     mg_pg_rows_t  *r;
 
-    if (mg_pg_exec(c, "select name, generation "
+    if (mg_pg_exec(c, "select name, generation, awaited "
                    "from model.catalog_generation", NULL, &r, e)
         != MG_OK)
     {
@@ -93,12 +93,14 @@ mg_store_generations(mg_pg_t *c, mg_generations_t *g, mg_error_t *e)
 
     g->catalog = 0;
     g->routing = 0;
+    g->awaited = 0;
 
     for (i = 0; i < mg_pg_rows_count(r); i++) {
         n = (uint64_t) mg_pg_rows_int(r, i, 1);
 
         if (mg_str_eq(mg_pg_rows_str(r, i, 0), mg_str("catalog"))) {
             g->catalog = n;
+            g->awaited = (uint64_t) mg_pg_rows_int(r, i, 2);
 
         } else {
             g->routing = n;

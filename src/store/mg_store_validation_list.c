@@ -70,7 +70,7 @@ mg_store_validation_discovered(mg_pg_t *c, mg_str_t id,
     mg_pg_params_init(&p, a);
     mg_pg_param_str(&p, id);
 
-    rc = mg_store_begin(c, e);
+    rc = mg_store_begin_job(c, e);
 
     if (rc == MG_OK) {
         if (list) {
@@ -118,6 +118,8 @@ mg_validation_add(mg_pg_t *c, const mg_pg_params_t *all,
                               "from pg_temp.validation_model d, "
                               "model.ai_model_validation_progress v "
                               "where v.id = $1 and s.id = d.id "
+                              "and s.id = any (array(select id "
+                              "from pg_temp.validation_model)) "
                               "and s.org_id = v.org_id and not s.active "
                               "and s.source = coalesce(d.source, 'provider')",
                               &p, &r, e)

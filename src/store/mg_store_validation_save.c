@@ -2,7 +2,9 @@
  * mg_store_validation_save.c: validations, carried on.
  *
  * Counts are computed from the rows each time: they add up whatever happened
- * in between, and a result that is written twice counts once.
+ * in between, and a result that is written twice counts once.  The catalog is
+ * told of many results at once, of few now and then, and of the rest when the
+ * run ends, by a trigger: each time it is told of something it is built anew.
  *
  * Pool threads; blocks.
  */
@@ -24,8 +26,8 @@
 
 
 static int mg_validation_some(mg_pg_t *c, mg_str_t id,
-    const mg_validation_result_t *results, unsigned n, mg_arena_t *a,
-    mg_error_t *e);
+    const mg_validation_result_t *results, unsigned n, int tell,
+    mg_arena_t *a, mg_error_t *e);
 static int mg_validation_write(mg_pg_t *c, const mg_pg_params_t *p,
     mg_error_t *e);
 static int mg_validation_health(mg_pg_t *c, const mg_pg_params_t *p,
@@ -62,7 +64,7 @@ mg_validation_news(mg_pg_params_t *p, mg_str_t id,
 
 int
 mg_store_validation_save(mg_pg_t *c, mg_str_t id,
-    const mg_validation_result_t *results, unsigned n,
+    const mg_validation_result_t *results, unsigned n, int tell,
     const mg_validation_news_t *news, mg_validation_t *v, mg_arena_t *a,
     mg_error_t *e)
 {
@@ -80,7 +82,7 @@ mg_store_validation_save(mg_pg_t *c, mg_str_t id,
                                  v, e);
     }
 
-    rc = mg_store_begin(c, e);
+    rc = mg_store_begin_job(c, e);
 
     if (rc != MG_OK) {
         return MG_ERROR;
@@ -89,7 +91,7 @@ mg_store_validation_save(mg_pg_t *c, mg_str_t id,
     for (i = 0; rc == MG_OK && i < n; i += MG_VALIDATION_STEP) {
         rc = mg_validation_some(c, id, results + i,
                                 n - i < MG_VALIDATION_STEP
-                                ? n - i : MG_VALIDATION_STEP, a, e);
+                                ? n - i : MG_VALIDATION_STEP, tell, a, e);
     }
 
     if (rc == MG_OK) {
@@ -102,8 +104,8 @@ mg_store_validation_save(mg_pg_t *c, mg_str_t id,
 
 static int
 mg_validation_some(mg_pg_t *c, mg_str_t id,
-    const mg_validation_result_t *results, unsigned n, mg_arena_t *a,
-    mg_error_t *e)
+    const mg_validation_result_t *results, unsigned n, int tell,
+    mg_arena_t *a, mg_error_t *e)
 {
     mg_str_t        json;
     mg_pg_params_t  p;
@@ -116,8 +118,13 @@ mg_validation_some(mg_pg_t *c, mg_str_t id,
     mg_pg_param_str(&p, id);
     mg_pg_param_str(&p, json);
 
-    return mg_validation_write(c, &p, e) == MG_OK
-           ? mg_validation_health(c, &p, e) : MG_ERROR;
+    if (mg_validation_write(c, &p, e) != MG_OK) {
+        return MG_ERROR;
+    }
+
+    mg_pg_param_bool(&p, tell);
+
+    return mg_validation_health(c, &p, e);
 }
 
 
@@ -153,9 +160,10 @@ mg_validation_write(mg_pg_t *c, const mg_pg_params_t *p, mg_error_t *e)
 
 
 /*
+ * Of all, or of members of groups: these may have to be served without them.
  * Only what has changed is written: each such statement is a generation.  Of
- * what nobody asked nothing is known: it is not what it was before either.
- * An array: against a join all models of the organisation are read.
+ * what nobody asked nothing is known: it is not what it was before either.  An
+ * array: against a join all models of the organisation are read.
  */
 
 static int
@@ -172,7 +180,37 @@ mg_validation_health(mg_pg_t *c, const mg_pg_params_t *p, mg_error_t *e)
                       "and m.org_id = v.org_id and m.id = any (array("
                       "select jsonb_array_elements($2::jsonb) "
                       "->> 'model_id')) "
-                      "and m.health_status <> r.health", p, NULL, e);
+                      "and m.health_status <> r.health "
+                      "and ($3 or exists (select "
+                      "from model.model_group_memberships g "
+                      "where g.model_id = m.id and g.org_id = m.org_id))", p,
+                      NULL, e);
+}
+
+
+int
+mg_store_validation_health(mg_pg_t *c, mg_str_t id, int64_t since,
+    mg_arena_t *a, mg_error_t *e)
+{
+    int             rc;
+    mg_pg_params_t  p;
+
+    mg_pg_params_init(&p, a);
+    mg_pg_param_str(&p, id);
+
+    /* times of results are stored in whole milliseconds */
+
+    mg_pg_param_int(&p, since / 1000);
+
+    if (mg_store_begin_job(c, e) != MG_OK) {
+        return MG_ERROR;
+    }
+
+    rc = mg_pg_exec(c, "select model.tell_validation($1, "
+                    "'epoch'::timestamptz "
+                    "+ $2::bigint * interval '1 millisecond')", &p, NULL, e);
+
+    return mg_store_end(c, rc, e);
 }
 
 
@@ -292,7 +330,7 @@ mg_store_validation_state(mg_pg_t *c, mg_str_t id, mg_job_state_e state,
     mg_pg_param_int(&p, total < 0 ? MG_UNKNOWN : total);
     mg_pg_param_str(&p, error.len ? error : mg_str_null);
 
-    rc = mg_store_begin(c, e);
+    rc = mg_store_begin_job(c, e);
 
     if (rc != MG_OK) {
         mg_arena_destroy(a);

@@ -6,6 +6,7 @@
 
 #include "base/mg_hash.h"
 #include "db.h"
+#include "store/mg_store_column.h"
 
 
 static void
@@ -139,6 +140,34 @@ raises(const char *sql, int64_t catalog, int64_t routing, const char *what)
 
     is_int(db_raised("catalog") - c, catalog, "catalog: %s", what);
     is_int(db_raised("routing") - r, routing, "routing: %s", what);
+}
+
+
+/* Who waits for a change raises both numbers, a job only one. */
+
+static void
+test_awaited(void)
+{
+    int64_t           before;
+    mg_error_t        e;
+    mg_generations_t  g;
+
+    ok(mg_store_generations(db, &g, &e) == MG_OK
+       && g.awaited == g.catalog, "somebody waits: %s", e.message);
+    before = (int64_t) g.catalog;
+
+    ok(mg_store_begin_job(db, &e) == MG_OK
+       && mg_pg_exec(db, "update model.models_metadata set name = 'job'",
+                     NULL, NULL, &e) == MG_OK
+       && mg_store_end(db, MG_OK, &e) == MG_OK, "a job: %s", e.message);
+    ok(mg_store_generations(db, &g, &e) == MG_OK
+       && (int64_t) g.awaited == before && (int64_t) g.catalog > before,
+       "for its change nobody does");
+
+    raises("update model.models_metadata set name = 'hand'", 1, 0,
+           "somebody else in the same session");
+    ok(mg_store_generations(db, &g, &e) == MG_OK
+       && g.awaited == g.catalog, "waits again");
 }
 
 
@@ -303,6 +332,7 @@ main(void)
     test_provider();
     test_model();
     test_generations();
+    test_awaited();
     test_token();
     test_delete();
     test_used();

@@ -615,7 +615,7 @@ test_validation(void)
     r[1].error_class = mg_str("timeout");
     r[1].error = mg_str_n("no \"answer\"\0 \xff in time", 22);
 
-    ok(mg_store_validation_save(db, v.id, r, 2, &news, &w, db_arena,
+    ok(mg_store_validation_save(db, v.id, r, 2, 0, &news, &w, db_arena,
                                 &e) == MG_OK, "two results: %s",
        e.message);
     is_int(w.validated, 2, "validated");
@@ -625,9 +625,11 @@ test_validation(void)
     is_str(db_z(w.current_model_id), "demo/new/1", "current");
     is_str(db_z(w.phase), "testing", "phase");
     is_int(w.estimated_s, 7, "what is left");
-    ok(mg_store_validation_save(db, v.id, r, 2, &news, &w, db_arena,
+    ok(mg_store_validation_save(db, v.id, r, 2, 0, &news, &w, db_arena,
                                 &e) == MG_OK && w.validated == 2,
        "the same results count once");
+    ok(mg_store_validation_health(db, v.id, 0, db_arena, &e) == MG_OK,
+       "the catalog is told: %s", e.message);
     is_str(db_text("select string_agg(health_status, ' ' order by id) from "
                    "model.models_metadata where provider_id = 'demo' "
                    "and active"), "available unavailable unknown", "health");
@@ -647,7 +649,7 @@ test_validation(void)
     r[2].model_id = mg_str("demo/new/1");
     r[2].unverified = 1;
     news.current = mg_str_null;
-    ok(mg_store_validation_save(db, v.id, &r[2], 1, &news, &w, db_arena, &e)
+    ok(mg_store_validation_save(db, v.id, &r[2], 1, 0, &news, &w, db_arena, &e)
        == MG_OK && w.validated == 3 && w.unverified == 1
        && w.available == 1, "the last, which nobody asked");
     ok(!db_run("update model.ai_model_validation_progress "

@@ -166,7 +166,7 @@ run(const char *error_class)
     r.available = (error_class == NULL);
     r.error_class = error_class ? mg_str_z(error_class) : mg_str_null;
 
-    if (mg_store_validation_save(db, mg_str_z(id), &r, 1, &news, &v,
+    if (mg_store_validation_save(db, mg_str_z(id), &r, 1, 0, &news, &v,
                                  db_arena, &db_error)
         != MG_OK
         || mg_store_validation_state(db, mg_str_z(id), MG_JOB_COMPLETED, 1,

@@ -81,10 +81,10 @@ models_read(void)
 {
     db_run("select pg_stat_force_next_flush()");
 
-    return db_int("select sum(pg_stat_get_tuples_fetched(t) "
-                  "+ pg_stat_get_tuples_returned(t)) from (values "
-                  "('model.models_metadata'::regclass), "
-                  "('model.model_sources'::regclass)) x (t)");
+    return db_int("select sum(seq_tup_read + coalesce(idx_tup_fetch, 0)) "
+                  "from pg_stat_all_tables where relid in "
+                  "('model.models_metadata'::regclass, "
+                  "'model.model_sources'::regclass)");
 }
 
 
@@ -96,11 +96,14 @@ crowd(void)
     mg_validation_t  v;
 
     db_provider("small");
+    db_provider("demo");
     db_run("insert into model.models_metadata (id, provider_id, "
            "provider_model_id, name) select 'demo/m-' || n, 'demo', "
            "'m-' || n, n from generate_series(1, 10000) n");
     db_run("insert into model.model_sources (id, source, rank, provider_id) "
            "select id, 'openai', 3, provider_id from model.models_metadata");
+    is_int(db_int("select count(*) from model.models_metadata"), 10000,
+           "models of others");
 
     if (mg_store_validation_create(db, &db_actor, mg_str("small"), 0,
                                    db_arena, &v, &db_error) != MG_OK)
@@ -132,6 +135,18 @@ list_make(mg_validation_list_t *list, mg_buf_t *rows, unsigned n)
     list->rows = mg_buf_view(rows);
     list->n_rows = n;
     list->authority = mg_str("openai");
+}
+
+
+static const char *
+health(const char *id)
+{
+    char  sql[128];
+
+    (void) snprintf(sql, sizeof(sql), "select health_status "
+                    "from model.models_metadata where id = '%s'", id);
+
+    return db_text(sql);
 }
 
 
@@ -178,19 +193,62 @@ test_few(void)
     memset(&r, 0, sizeof(r));
     r.model_id = mg_str("small/s-1");
     r.latency_us = 1000;
+    r.tested_at = mg_now_us();
 
     for (i = 0; i < 8; i++) {
         r.available = !r.available;
         before = models_read();
-        ok(mg_store_validation_save(db, run, &r, 1, &news, &v, db_arena, &e)
+        ok(mg_store_validation_save(db, run, &r, 1, 0, &news, &v, db_arena, &e)
            == MG_OK, "a result, time %u: %s", i + 1, e.message);
         read = models_read() - before;
         ok(read <= 50, "by reading few models: %d", (int) read);
     }
 
-    is_str(db_text("select health_status from model.models_metadata "
-                   "where id = 'small/s-1'"), "unavailable", "its health");
     is_int(v.validated, 1, "counted once");
+
+    /* the catalog is told now and then */
+
+    is_str(health("small/s-1"), "unknown", "its health is not told yet");
+    ok(mg_store_validation_health(db, run, r.tested_at + 5000, db_arena, &e)
+       == MG_OK, "later results: %s", e.message);
+    is_str(health("small/s-1"), "unknown", "are none");
+    before = models_read();
+    ok(mg_store_validation_health(db, run, r.tested_at, db_arena, &e)
+       == MG_OK, "results since then: %s", e.message);
+    read = models_read() - before;
+    ok(read <= 50, "by reading few models: %d", (int) read);
+    is_str(health("small/s-1"), "unavailable", "its health");
+
+    r.available = 1;
+    before = models_read();
+    ok(mg_store_validation_save(db, run, &r, 1, 1, &news, &v, db_arena, &e)
+       == MG_OK, "one of many: %s", e.message);
+    read = models_read() - before;
+    ok(read <= 50, "by reading few models: %d", (int) read);
+    is_str(health("small/s-1"), "available", "its health is told with it");
+
+    r.available = 0;
+    ok(mg_store_validation_save(db, run, &r, 1, 0, &news, &v, db_arena, &e)
+       == MG_OK, "another one: %s", e.message);
+    ok(mg_store_validation_state(db, run, MG_JOB_COMPLETED, MG_UNKNOWN,
+                                 mg_str_null, &e) == MG_OK, "the end");
+    is_str(health("small/s-1"), "unavailable", "has told of all");
+    r.available = 1;
+
+    /* a group may have to be served without it */
+
+    db_run("insert into model.model_groups (name, salt) values ('user', "
+           "decode(md5('x'), 'hex'))");
+    db_run("insert into model.model_group_memberships (group_id, model_id, "
+           "role, traffic_percentage) select id, 'small/s-2', 'champion', 100 "
+           "from model.model_groups");
+    r.model_id = mg_str("small/s-2");
+    before = models_read();
+    ok(mg_store_validation_save(db, run, &r, 1, 0, &news, &v, db_arena, &e)
+       == MG_OK, "a member of a group: %s", e.message);
+    read = models_read() - before;
+    ok(read <= 50, "by reading few models: %d", (int) read);
+    is_str(health("small/s-2"), "available", "the catalog is told at once");
 }
 
 

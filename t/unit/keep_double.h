@@ -33,6 +33,8 @@ static char              last_log[1024];
 static unsigned          logged[MG_LOG_INFO + 1];
 
 static mg_generations_t  generations;
+static uint64_t          jobs_only;      /* the catalog's generation since
+                                            which only jobs have changed it */
 static int               away;
 static int               models;         /* in the catalog */
 static int               waiting;
@@ -119,6 +121,7 @@ mg_store_generations(mg_pg_t *c, mg_generations_t *g, mg_error_t *e)
     (void) e;
 
     *g = generations;
+    g->awaited = jobs_only ? jobs_only : generations.catalog;
     return MG_OK;
 }
 

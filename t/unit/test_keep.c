@@ -118,6 +118,49 @@ test_pause(void)
 }
 
 
+/* What a job has changed waits for more of it, but not for long. */
+
+static void
+test_unawaited(void)
+{
+    begin(1);
+    state.phase = MG_PHASE_READY;
+    jobs_only = generations.catalog;
+    generations.catalog++;
+
+    is_int(step(), MG_OK, "a change by a job");
+    is_int(builds, 0, "is not built at once");
+    ok(keep.again_ms > 300 && keep.again_ms <= 501,
+       "but with a round in %u ms", keep.again_ms);
+
+    keep.noticed_us[0] -= 400000;
+    generations.catalog++;
+    is_int(step(), MG_OK, "another one meanwhile");
+    is_int(builds, 0, "waits with it");
+    ok(keep.again_ms > 0 && keep.again_ms <= 101,
+       "no longer than the first, %u ms", keep.again_ms);
+
+    keep.noticed_us[0] -= 100000;
+    is_int(step(), MG_OK, "when its time has come");
+    is_int(builds, 1, "both are one build");
+    is_uint(state.catalog_generation, generations.catalog, "of the last");
+
+    jobs_only = generations.catalog;
+    generations.catalog++;
+    is_int(step(), MG_OK, "a job once more");
+    is_int(builds, 1, "which waits anew");
+    jobs_only = ++generations.catalog;
+    is_int(step(), MG_OK, "and somebody who waits");
+    is_int(builds, 2, "does not wait for long");
+
+    jobs_only = 0;
+    generations.catalog = 9;
+    keep.noticed_us[0] = 1;
+    (void) step();
+    state.phase = MG_PHASE_FINALIZING;
+}
+
+
 static void
 test_away(void)
 {
@@ -343,6 +386,7 @@ main(void)
 
     test_first_start();
     test_pause();
+    test_unawaited();
     test_away();
     test_reload();
     test_damaged();
