@@ -7,7 +7,8 @@
  * milliseconds after its last byte was read, with one token of chat.  So what
  * a client takes for N requests, C at once, cannot be less than MS times N / C
  * rounded up, and what the server adds to that is its time for a request,
- * some ten microseconds.
+ * some ten microseconds.  SIGUSR1: from now on there is no such model, 404, and
+ * with the next one there is again.
  *
  * Requests that wait are a queue for each of the two times: who came first
  * is due first.
@@ -21,6 +22,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,7 +58,9 @@ typedef struct {
 
 
 static int      epoll;
-static queue_t  tests, lists;
+static queue_t  tests, lists, other;    /* other: of tests, its answer */
+
+static volatile sig_atomic_t  turned;
 
 
 static int64_t
@@ -71,13 +75,38 @@ now_us(void)
 
 
 static void
-prepare(queue_t *q, int ms, char *body, size_t len)
+turn(int signo)
+{
+    (void) signo;
+    turned = 1;
+}
+
+
+/* Tests are answered as they were not before. */
+
+static void
+turn_over(void)
+{
+    queue_t  q;
+
+    turned = 0;
+    q = tests;
+    tests.answer = other.answer;
+    tests.len = other.len;
+    other.answer = q.answer;
+    other.len = q.len;
+}
+
+
+static void
+prepare(queue_t *q, int ms, const char *status, char *body, size_t len)
 {
     q->pause = (int64_t) ms * 1000;
     q->last = &q->first;
     q->answer = malloc(len + 128);
-    q->len = sprintf(q->answer, "HTTP/1.1 200 OK\r\nContent-Type: "
-                     "application/json\r\nContent-Length: %zu\r\n\r\n", len);
+    q->len = sprintf(q->answer, "HTTP/1.1 %s\r\nContent-Type: "
+                     "application/json\r\nContent-Length: %zu\r\n\r\n",
+                     status, len);
     memcpy(q->answer + q->len, body, len);
     q->len += len;
 }
@@ -97,7 +126,12 @@ prepare_both(int models, int ms, int list_ms)
         "\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":1,"
         "\"total_tokens\":2}}";
 
-    prepare(&tests, ms, test, sizeof(test) - 1);
+    static char  none[] =
+        "{\"error\":{\"message\":\"The model does not exist\",\"type\":"
+        "\"invalid_request_error\",\"code\":\"model_not_found\"}}";
+
+    prepare(&tests, ms, "200 OK", test, sizeof(test) - 1);
+    prepare(&other, ms, "404 Not Found", none, sizeof(none) - 1);
 
     list = malloc(128 + (size_t) models * 96);
     len = sprintf(list, "{\"object\":\"list\",\"data\":[");
@@ -109,7 +143,7 @@ prepare_both(int models, int ms, int list_ms)
     }
 
     len += sprintf(list + len, "]}");
-    prepare(&lists, list_ms, list, len);
+    prepare(&lists, list_ms, "200 OK", list, len);
     free(list);
 }
 
@@ -291,8 +325,13 @@ main(int argc, char **argv)
     epoll = epoll_create1(0);
     prepare_both(atoi(argv[2]), atoi(argv[3]), atoi(argv[4]));
     listener = listen_at(atoi(argv[1]));
+    (void) signal(SIGUSR1, turn);
 
     for ( ;; ) {
+        if (turned) {
+            turn_over();
+        }
+
         a = due(&tests);
         b = due(&lists);
         a = a < b ? a : b;

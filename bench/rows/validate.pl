@@ -27,7 +27,7 @@ sub provider {
 
     -x $server or system("cc -O2 -o $server $top/bench/models.c") == 0
         or die "bench: models.c does not compile\n";
-    start_pinned(1, $server, $port, $models, $delay, 0);
+    my $pid = start_pinned(1, $server, $port, $models, $delay, 0);
     wait_for('server', 10, sub {
         IO::Socket::INET->new(PeerAddr => "127.0.0.1:$port")
     });
@@ -39,7 +39,7 @@ sub provider {
         });
     }
 
-    return;
+    return $pid;
 }
 
 
@@ -237,6 +237,7 @@ sub beside_gateway {
         }
         location /api/ { model_api; }
         location = /health { model_api; }
+        location = /metrics { model_api; }
     }
 END
 
@@ -245,8 +246,9 @@ END
     ready($base, $token);
     split_group($base, $token, 'bench', @mock);
 
-    provider($base, $token, "ten-$_", 300, 1000) for 1 .. 10;
-    return ($base, $token, $port);
+    my $servers = [ map { provider($base, $token, "ten-$_", 300, 1000) }
+                    1 .. 10 ];
+    return ($base, $token, $port, $servers);
 }
 
 
@@ -292,14 +294,30 @@ sub ten_cancel {
 }
 
 
+# Snapshots of the catalog that the node has built.
+
+sub builds {
+    my ($base, $token) = @_;
+    my $r = HTTP::Tiny->new->get("$base/metrics",
+        { headers => { Authorization => "Bearer $token" } });
+
+    my ($n) = $r->{content}
+        =~ /^nginx_model_snapshot_builds_total\{outcome="built"\} (\d+)/m
+        or die "bench: no metric of builds\n";
+    return $n;
+}
+
+
 # Inference through the split, a thousand a second, in windows with and without
-# ten validations, in turn.
+# ten validations, in turn: first they find all models other than they were, so
+# that the catalog changes for as long as they run, and then as they are.
 
 sub beside {
-    my ($base, $token, $port) = beside_gateway();
+    my ($base, $token, $port, $servers) = beside_gateway();
     my ($windows, $length, $rate) = (2 * $rounds + 1, 5, 1000);
     my $pace = "$dir/pace";
-    my (%p, @ratios, $still);
+    my %kinds = (changing => {}, known => {});
+    my $still;
 
     system("cc -O2 -o $pace $top/bench/pace.c") == 0
         or die "bench: pace does not compile\n";
@@ -322,36 +340,53 @@ sub beside {
     $measure->();
 
     for my $window (1 .. $windows) {
-        my $quiet = $measure->();
+        for my $name (qw(changing known)) {
+            my $kind = $kinds{$name};
+            my $quiet = $measure->();
 
-        ten_begin($base, $token);
-        sleep 1;
-        my $loud = $measure->();
-        my $left = ten_cancel($base, $token);
+            kill 'USR1', @$servers if $name eq 'changing';
+            ten_begin($base, $token);
+            sleep 1;
+            my $built = builds($base, $token);
+            my $loud = $measure->();
+            push @{ $kind->{built} },
+                (builds($base, $token) - $built) / $length;
+            my $left = ten_cancel($base, $token);
 
-        $still = $left if !defined $still || $left < $still;
-        push @ratios, $loud->[1] / $quiet->[1];
-        for my $i (0 .. 3) {
-            push @{ $p{without}[$i] }, $quiet->[$i];
-            push @{ $p{with}[$i] }, $loud->[$i];
+            $still = $left if !defined $still || $left < $still;
+            push @{ $kind->{ratios} }, $loud->[1] / $quiet->[1];
+            for my $i (0 .. 3) {
+                push @{ $kind->{without}[$i] }, $quiet->[$i];
+                push @{ $kind->{with}[$i] }, $loud->[$i];
+            }
         }
     }
 
-    my $ratio = median(@ratios);
-    my @sorted = sort { $a <=> $b } @ratios;
-
     printf "proxied inference, %d a second, %d windows of %d s each; us,"
         . " medians\n", $rate, $windows, $length;
-    printf "  %-26s %8s %8s %8s %8s\n", '', qw(p50 p99 p99.9 longest);
+    printf "  at least %d validations ran until the end of a window\n", $still;
+    beside_told(%{ $kinds{known} }, what => 'find all as it is');
+    beside_told(%{ $kinds{changing} }, what => 'change the catalog');
+}
 
-    for my $what (qw(without with)) {
-        printf "  %-26s %8d %8d %8d %8d\n", "$what ten validations",
-            map { median(@$_) } @{ $p{$what} };
+
+sub beside_told {
+    my (%kind) = @_;
+    my $ratio = median(@{ $kind{ratios} });
+    my @sorted = sort { $a <=> $b } @{ $kind{ratios} };
+
+    printf "  %-36s %8s %8s %8s %8s\n", '', qw(p50 p99 p99.9 longest);
+
+    for my $side (qw(without with)) {
+        printf "  %-36s %8d %8d %8d %8d\n", $side eq 'with'
+            ? "with ten that $kind{what}" : $side,
+            map { median(@$_) } @{ $kind{$side} };
     }
 
-    printf "  at least %d ran until the end of a window\n", $still;
+    printf "  the catalog was built %.1f times a second\n",
+        median(@{ $kind{built} });
     printf "  p99 with to without, median of %d windows %.3f (%.2f to %.2f),"
-        . " bar 1.05: %s\n", $windows, $ratio, @sorted[0, -1],
+        . " bar 1.05: %s\n", scalar @sorted, $ratio, @sorted[0, -1],
         verdict($ratio <= 1.05);
 }
 
