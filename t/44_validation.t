@@ -506,6 +506,11 @@ subtest 'one at a time, and cancelled' => sub {
 
     my $id = begin('cancelled');
     ok wait_until(sub { (state_of($id)->{validated} // 0) >= 10 }), 'it runs';
+    ok wait_until(sub {
+        $gw->sql_value("select count(*) from model.models_metadata
+            where provider_id = 'cancelled' and health_status = 'available'")
+    }), 'the catalog hears of it';
+    is state_of($id)->{status}, 'in_progress', 'which goes on';
 
     my $r = api(POST => '/api/v1/providers/cancelled/validate-models');
     is $r->{status}, 409, 'a second one is refused';

@@ -94,9 +94,14 @@ mg_priority_breathe(void)
     mg_priority_own_t  *own;
 
     own = &mg_priority_own;
+
+    if (!own->lowered) {
+        return;
+    }
+
     now = mg_mono_us();
 
-    if (!own->lowered || now - own->breath_us < MG_PRIORITY_BREATH_US) {
+    if (now - own->breath_us < MG_PRIORITY_BREATH_US) {
         return;
     }
 

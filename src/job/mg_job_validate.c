@@ -172,6 +172,13 @@ mg_validate_pending(mg_validate_t *v, mg_error_t *e)
     v->before = v->row.validated;
     v->total = v->before + v->n;
 
+    if (v->before > 0) {
+
+        /* the worker before may not have told the catalog of them */
+
+        v->verdicts.untold_us = 0;
+    }
+
     return rc;
 }
 

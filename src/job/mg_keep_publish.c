@@ -195,6 +195,8 @@ mg_keep_publish(const mg_env_t *env, mg_keep_t *k, mg_pg_t *db, unsigned i,
     if (mg_word_get(mg_keep_word(env, i, built)) != 0
         && mg_word_get(mg_keep_word(env, i, generation)) == wanted)
     {
+        k->noticed_us[i] = 0;
+
         if (i == MG_KEEP_CATALOG) {
             mg_keep_confirm(env, k);
         }

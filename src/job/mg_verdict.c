@@ -50,6 +50,7 @@ mg_verdict_init(mg_verdict_t *v, mg_run_t *run, mg_str_t id, mg_error_t *e)
     v->id = id;
     v->saved_us = mg_mono_us();
     v->told_slot = mg_verdict_slot();
+    v->untold_us = INT64_MAX;
     mg_rate_begin(&v->rate, v->saved_us);
     v->delay_us = MG_VERDICT_DELAY_US;
     v->texts = mg_arena_create(0);
@@ -172,9 +173,8 @@ mg_verdict_count(const mg_verdict_t *v)
 
 
 /*
- * After a save of n that the catalog was not told of.  An earlier worker may
- * have told it nothing: this one begins with all there are.  What fails is done
- * next time, or by the end of the run.
+ * After a save of n that the catalog was not told of.  What fails is done next
+ * time, or by the end of the run.
  */
 
 static void

@@ -40,7 +40,8 @@ typedef struct {
     int64_t                  told_slot;   /* of time, when the catalog was
                                              told of results last */
     int64_t                  untold_us;   /* results since then it was not
-                                             told of; INT64_MAX: none */
+                                             told of; 0: all of the run,
+                                             INT64_MAX: none */
     int64_t                  failed_us;   /* since when it is away, 0: up */
     int64_t                  retry_us;
     int64_t                  delay_us;
