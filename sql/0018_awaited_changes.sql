@@ -77,10 +77,12 @@ end
 $$;
 
 comment on function model.on_validation_told() is
-    'AFTER UPDATE of status of a run that ends.';
+    'AFTER UPDATE of status of a run that ends with results: one without need '
+    'not wait for other writers of the catalog.';
 
 create trigger validation_told
     after update of status on model.ai_model_validation_progress
     for each row when (new.status <> old.status
-                       and new.status in ('completed', 'failed', 'cancelled'))
+                       and new.status in ('completed', 'failed', 'cancelled')
+                       and new.validated_count > 0)
     execute function model.on_validation_told();

@@ -878,28 +878,4 @@ subtest 'no key anywhere' => sub {
 };
 
 
-subtest 'changes that come fast share snapshots' => sub {
-    my $models = 600;
-    my $up = server(models => [ map { "f$_" } 1 .. $models ]);
-    provider('fast', $up, max_concurrency => 16);
-    Host::spew("$dir/delay", '0.1');
-
-    my $builds = sub {
-        $gw->metric('nginx_model_snapshot_builds_total') // 0 };
-    my $before = $builds->();
-    my $began = time;
-    finish(begin('fast'), 'completed');
-    my $took = time - $began;
-    my $n = $builds->() - $before;
-
-    diag sprintf '%d snapshots in %.1f s', $n, $took;
-    cmp_ok $n, '<=', 5 + 3 * $took, 'two a second, and a few';
-    ok wait_until(sub {
-        $gw->api(GET => '/api/v1/models?provider=fast&limit=1000')
-           ->{json}{pagination}{total} == $models;
-    }), 'and the last one has it all';
-    $up->stop;
-};
-
-
 done_testing;

@@ -39,7 +39,8 @@ int mg_priority_prompt(unsigned us);
  * worked times the ratio of weights, and the event loop is often back soon.
  * Its slices become longer than the usual ones, for the sake of those who have
  * these: the database, say, on the same core, which then is let in at once.
- * A thread that asks for short slices later has these.
+ * A thread that asks for short slices later has these.  And it is a batch from
+ * now on: when it wakes up it does not go before who is at work.
  */
 #define MG_PRIORITY_NICE   10
 
@@ -47,7 +48,8 @@ void mg_priority_lower(void);
 
 /*
  * For loops of a lowered thread, a step of some microseconds: now and then it
- * lets those in who wait.  Of another thread nothing.
+ * lets those in who wait, as long as it has its share of the core.  Of another
+ * thread nothing.
  */
 void mg_priority_breathe(void);
 

@@ -17,7 +17,10 @@
 
 static mg_str_t mg_column_type_name(const char *p);
 static int mg_column_known(const mg_column_t *col, const void *row);
+static int mg_store_begin_by(mg_pg_t *c, const char *lock, mg_error_t *e);
 
+
+#define MG_STORE_LOCK   "select model.lock_generation()"
 
 #define MG_MODEL_IDENTITY                                                     \
     (MG_COLUMNS_TABLE|MG_COLUMNS_STAGE)
@@ -654,7 +657,7 @@ mg_store_write(mg_pg_t *c, mg_buf_t *sql, const mg_pg_params_t *p,
 int
 mg_store_lock(mg_pg_t *c, mg_error_t *e)
 {
-    return mg_pg_exec(c, "select model.lock_generation()", NULL, NULL, e);
+    return mg_pg_exec(c, MG_STORE_LOCK, NULL, NULL, e);
 }
 
 
@@ -683,30 +686,26 @@ mg_store_bulk(mg_pg_t *c, int on, mg_error_t *e)
 int
 mg_store_begin(mg_pg_t *c, mg_error_t *e)
 {
-    if (mg_pg_begin(c, e) != MG_OK) {
-        return MG_ERROR;
-    }
-
-    if (mg_store_lock(c, e) != MG_OK) {
-        mg_pg_rollback(c);
-        return MG_ERROR;
-    }
-
-    return MG_OK;
+    return mg_store_begin_by(c, MG_STORE_LOCK, e);
 }
 
 
 int
 mg_store_begin_job(mg_pg_t *c, mg_error_t *e)
 {
+    return mg_store_begin_by(c, "select set_config('model.nobody_waits', "
+                             "'on', true), model.lock_generation()", e);
+}
+
+
+static int
+mg_store_begin_by(mg_pg_t *c, const char *lock, mg_error_t *e)
+{
     if (mg_pg_begin(c, e) != MG_OK) {
         return MG_ERROR;
     }
 
-    if (mg_pg_exec(c, "select set_config('model.nobody_waits', 'on', true), "
-                   "model.lock_generation()", NULL, NULL, e)
-        != MG_OK)
-    {
+    if (mg_pg_exec(c, lock, NULL, NULL, e) != MG_OK) {
         mg_pg_rollback(c);
         return MG_ERROR;
     }
