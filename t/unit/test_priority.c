@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/mg_priority.h"
@@ -92,6 +93,94 @@ prompt(void *data)
 }
 
 
+/*
+ * The clocks and the kernel that mg_priority.c sees: simulated ones, in which
+ * a yield waits for as long as it is told, or those of the machine.  What else
+ * runs there must not decide how often a thread yields.
+ */
+
+typedef struct {
+    int      on;
+    int64_t  mono_us, cpu_us;
+    int64_t  wait_us;
+    int      yields;
+} sim_t;
+
+static __thread sim_t  sim;
+
+
+int64_t
+mg_mono_us(void)
+{
+    struct timespec  now;
+
+    (void) clock_gettime(CLOCK_MONOTONIC, &now);
+
+    return sim.on ? sim.mono_us
+                  : (int64_t) now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+
+int64_t
+mg_cpu_ns(void)
+{
+    struct timespec  now;
+
+    (void) clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+
+    return sim.on ? sim.cpu_us * 1000
+                  : (int64_t) now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+
+int
+sched_yield(void)
+{
+    sim.yields++;
+    sim.mono_us += sim.wait_us;
+
+    return sim.on ? 0 : (int) syscall(SYS_sched_yield);
+}
+
+
+/* Computes for so long, in steps of 10 us: how often does it yield? */
+
+static int
+yields(int64_t run_us, int64_t wait_us)
+{
+    sim.yields = 0;
+    sim.wait_us = wait_us;
+
+    for (/* void */; run_us > 0; run_us -= 10) {
+        sim.mono_us += 10;
+        sim.cpu_us += 10;
+        mg_priority_breathe();
+    }
+
+    return sim.yields;
+}
+
+
+static void *
+breathe(void *data)
+{
+    (void) data;
+
+    sim.on = 1;
+    is_int(yields(8000, 0), 0, "who is not lowered lets nobody in");
+
+    mg_priority_lower();
+    is_int(yields(8000, 0), 40, "lets others in every 0.2 ms");
+    is_int(yields(8000, 1800), 40, "for nine times as long as it has run");
+    is_int(yields(8000, 9000), 10, "seldom if they stay for longer");
+    is_int(yields(8000, 9000), 8, "and with what it had saved before spent");
+    is_int(yields(8000, 90000), 1, "hardly ever if they stay for very long");
+    is_int(yields(40000, 0), 190, "and again when it has run for its part");
+
+    return NULL;
+}
+
+
 /* Spins beside the one that breathes until that has ended. */
 
 static void *
@@ -132,56 +221,18 @@ process_us(void)
 
 
 /*
- * How often it lets the other one in within 8 ms of its own time; the other
- * one would have the core for ever, so not each breath may.
- */
-
-static void *
-breathe(void *data)
-{
-    int            ended;
-    int64_t        begun;
-    pthread_t      t;
-    struct rusage  before, after;
-
-    (void) data;
-    ended = 0;
-
-    if (pthread_create(&t, NULL, spin, &ended) != 0) {
-        return NULL;
-    }
-
-    mg_priority_lower();
-    (void) getrusage(RUSAGE_THREAD, &before);
-    begun = thread_us();
-
-    while (thread_us() - begun < 8000) {
-        mg_priority_breathe();
-    }
-
-    (void) getrusage(RUSAGE_THREAD, &after);
-    __atomic_store_n(&ended, 1, __ATOMIC_RELAXED);
-    (void) pthread_join(t, NULL);
-
-    ok(after.ru_nivcsw - before.ru_nivcsw >= 8,
-       "lets others in more often than the clock ticks: %ld times",
-       after.ru_nivcsw - before.ru_nivcsw);
-
-    return NULL;
-}
-
-
-/*
- * A core that is never idle: what the one that breathes gets of it, in parts
- * of what the other one has.
+ * A core that is never idle: whenever the one that breathes yields, the other
+ * one is let in; and what it gets of the core, in parts of what both have.
  */
 
 static void *
 starve(void *data)
 {
-    int        ended;
-    int64_t    begun, own, both;
-    pthread_t  t;
+    int            ended;
+    int64_t        begun, own, both;
+    long           switches;
+    pthread_t      t;
+    struct rusage  before, after;
 
     (void) data;
     ended = 0;
@@ -194,16 +245,21 @@ starve(void *data)
     begun = mg_mono_us();
     own = thread_us();
     both = process_us();
+    (void) getrusage(RUSAGE_THREAD, &before);
 
     while (mg_mono_us() - begun < 1000000) {
         mg_priority_breathe();
     }
 
+    (void) getrusage(RUSAGE_THREAD, &after);
     own = thread_us() - own;
     both = process_us() - both;
     __atomic_store_n(&ended, 1, __ATOMIC_RELAXED);
     (void) pthread_join(t, NULL);
 
+    switches = after.ru_nivcsw - before.ru_nivcsw;
+    ok(sim.yields > 0 && switches >= sim.yields / 2,
+       "lets the other one in: %d yields, %ld switches", sim.yields, switches);
     ok(own > both / 50, "has its part of a core: %ld of %ld us", (long) own,
        (long) both);
     ok(own < both / 3, "and no more");
@@ -249,9 +305,10 @@ main(void)
     ok(after.runtime == before.runtime && after.nice == before.nice,
        "and another one is as it was");
 
-    one_core();
     ok(pthread_create(&t, NULL, breathe, NULL) == 0
        && pthread_join(t, NULL) == 0, "a thread breathes");
+
+    one_core();
     ok(pthread_create(&t, NULL, starve, NULL) == 0
        && pthread_join(t, NULL) == 0, "beside one that never rests");
 
