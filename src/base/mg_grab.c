@@ -13,10 +13,10 @@
  * An array that is looked through is a third place: its values are taken one
  * after the other, and an object among them has keys as above.
  *
- * While a value is passed over, strings and brackets are followed and
- * brackets must match, as one bit a level; what stands between them is not
- * looked at.  Who wants the value parses it.  The bytes of a value that is
- * taken are copied when it or the piece ends, not one by one.
+ * While a value is passed over, strings and brackets are followed, a block of
+ * bytes at a time, and brackets must match, as one bit a level; what stands
+ * between them is not looked at.  Who wants the value parses it.  The bytes of
+ * a value that is taken are copied when it or the piece ends, not one by one.
  *
  * Called by the body filter in the event loop; writes only its own struct.
  */
@@ -27,8 +27,12 @@
 
 #define MG_GRAB_DEPTH_MAX  64
 
-/* A set of first characters; two that share a bit cost a comparison. */
-#define mg_grab_bit(c)     ((uint64_t) 1 << ((c) & 63))
+/*
+ * A set of names, by first character and length; two that share a bit cost a
+ * look at the paths.
+ */
+#define mg_grab_bit(name)                                                     \
+    ((uint64_t) 1 << (((size_t) (name).data[0] + 16 * (name).len) & 63))
 
 
 typedef const char *(*mg_grab_state_pt)(mg_grab_t *g, const char *p,
@@ -53,26 +57,9 @@ enum {
 };
 
 
-/* What a byte is to MG_GRAB_PASS. */
-
-enum {
-    MG_GRAB_C_OTHER = 0,
-    MG_GRAB_C_QUOTE,
-    MG_GRAB_C_OPEN,
-    MG_GRAB_C_CLOSE
-};
-
-static const uint8_t  mg_grab_class[256] = {
-    ['"'] = MG_GRAB_C_QUOTE,
-    ['{'] = MG_GRAB_C_OPEN,
-    ['['] = MG_GRAB_C_OPEN,
-    ['}'] = MG_GRAB_C_CLOSE,
-    [']'] = MG_GRAB_C_CLOSE
-};
-
-
-static const char *mg_grab_value(mg_grab_t *g, const char *p,
+static inline const char *mg_grab_value(mg_grab_t *g, const char *p,
     const char *end);
+static const char *mg_grab_open(mg_grab_t *g, const char *p, const char *end);
 static const char *mg_grab_first_item(mg_grab_t *g, const char *p,
     const char *end);
 static const char *mg_grab_key(mg_grab_t *g, const char *p, const char *end);
@@ -83,7 +70,7 @@ static const char *mg_grab_name_escape(mg_grab_t *g, const char *p,
     const char *end);
 static const char *mg_grab_colon(mg_grab_t *g, const char *p,
     const char *end);
-static const char *mg_grab_string(mg_grab_t *g, const char *p,
+static inline const char *mg_grab_string(mg_grab_t *g, const char *p,
     const char *end);
 static const char *mg_grab_string_escape(mg_grab_t *g, const char *p,
     const char *end);
@@ -95,13 +82,15 @@ static const char *mg_grab_lost(mg_grab_t *g, const char *p,
     const char *end);
 
 static inline int mg_grab_in_object(mg_grab_t *g);
-static int mg_grab_open(mg_grab_t *g, int object);
+static inline int mg_grab_bracket(mg_grab_t *g, char c);
 static const char *mg_grab_quote(mg_grab_t *g, const char *p,
     const char *end);
-static void mg_grab_named(mg_grab_t *g, const char *key, size_t len);
-static inline int mg_grab_is(const char *name, const char *key, size_t len);
+static inline void mg_grab_named(mg_grab_t *g, mg_str_t key);
+static void mg_grab_find(mg_grab_t *g, mg_str_t key);
+static inline int mg_grab_is(mg_str_t name, mg_str_t key);
 static void mg_grab_copy(mg_grab_t *g, const char *p);
-static void mg_grab_done(mg_grab_t *g, const char *p);
+static inline void mg_grab_done(mg_grab_t *g, const char *p);
+static void mg_grab_take(mg_grab_t *g, const char *p);
 
 
 static const mg_grab_state_pt  mg_grab_states[] = {
@@ -126,6 +115,7 @@ void
 mg_grab_init(mg_grab_t *g, const mg_grab_path_t *paths, mg_grab_pt handler,
     void *ctx)
 {
+    uint64_t               outer, inner;
     const mg_grab_path_t  *path;
 
     g->paths = paths;
@@ -133,16 +123,20 @@ mg_grab_init(mg_grab_t *g, const mg_grab_path_t *paths, mg_grab_pt handler,
     g->ctx = ctx;
     g->arrays = 0;
     g->missed = 0;
-    g->firsts[0] = 0;
-    g->firsts[1] = 0;
 
-    for (path = paths; path->outer != NULL; path++) {
-        g->firsts[0] |= mg_grab_bit(path->outer[0]);
+    outer = 0;
+    inner = 0;
 
-        if (path->inner != NULL) {
-            g->firsts[1] |= mg_grab_bit(path->inner[0]);
+    for (path = paths; path->outer.len != 0; path++) {
+        outer |= mg_grab_bit(path->outer);
+
+        if (path->inner.len != 0) {
+            inner |= mg_grab_bit(path->inner);
         }
     }
+
+    g->names[0] = outer;
+    g->names[1] = inner;
 
     mg_grab_reset(g);
 }
@@ -190,24 +184,9 @@ mg_grab_feed(mg_grab_t *g, const char *data, size_t len)
 
 
 static inline const char *
-mg_grab_space(const char *p, const char *end)
-{
-    while (p != end
-           && (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t'))
-    {
-        p++;
-    }
-
-    return p;
-}
-
-
-static const char *
 mg_grab_value(mg_grab_t *g, const char *p, const char *end)
 {
-    int  object;
-
-    p = mg_grab_space(p, end);
+    p = mg_skip_space(p, end);
 
     if (p == end) {
         return p;
@@ -222,30 +201,7 @@ mg_grab_value(mg_grab_t *g, const char *p, const char *end)
     }
 
     if (*p == '{' || *p == '[') {
-        object = (*p == '{');
-
-        if (g->taking == -1
-            && (g->level == 0 || (g->level == 1 && g->through)))
-        {
-            if (object) {
-                g->level++;
-                g->state = MG_GRAB_FIRST_KEY;
-                (void) mg_grab_open(g, 1);
-                return p + 1;
-            }
-
-            if (g->arrays && (g->depth == 0 || mg_grab_in_object(g))) {
-                g->state = MG_GRAB_FIRST_ITEM;
-                (void) mg_grab_open(g, 0);
-                return p + 1;
-            }
-        }
-
-        g->passing = g->depth + 1;
-        g->state = MG_GRAB_PASS;
-        (void) mg_grab_open(g, object);
-
-        return mg_grab_pass(g, p + 1, end);
+        return mg_grab_open(g, p, end);
     }
 
     if ((*p >= '0' && *p <= '9') || *p == '-' || *p == 't' || *p == 'f'
@@ -259,10 +215,42 @@ mg_grab_value(mg_grab_t *g, const char *p, const char *end)
 }
 
 
+/* Is what this bracket opens looked through, or passed over? */
+
+static const char *
+mg_grab_open(mg_grab_t *g, const char *p, const char *end)
+{
+    int  within;
+
+    within = (g->depth == 0 || mg_grab_in_object(g));
+
+    (void) mg_grab_bracket(g, *p);
+
+    if (g->taking == -1
+        && (g->level == 0 || (g->level == 1 && g->through)))
+    {
+        if (*p == '{') {
+            g->level++;
+            g->state = MG_GRAB_FIRST_KEY;
+            return p + 1;
+        }
+
+        if (g->arrays && within) {
+            g->state = MG_GRAB_FIRST_ITEM;
+            return p + 1;
+        }
+    }
+
+    g->passing = g->depth;
+
+    return mg_grab_pass(g, p + 1, end);
+}
+
+
 static const char *
 mg_grab_first_item(mg_grab_t *g, const char *p, const char *end)
 {
-    p = mg_grab_space(p, end);
+    p = mg_skip_space(p, end);
 
     if (p != end && *p == ']') {
         return mg_grab_next(g, p, end);
@@ -276,46 +264,59 @@ mg_grab_first_item(mg_grab_t *g, const char *p, const char *end)
 }
 
 
+/*
+ * A key, and, where both lie whole in the piece, its value and the members
+ * that follow.
+ */
+
 static const char *
 mg_grab_key(mg_grab_t *g, const char *p, const char *end)
 {
     const char  *start;
 
-    p = mg_grab_space(p, end);
+    for ( ;; ) {
+        p = mg_skip_space(p, end);
 
-    if (p == end) {
-        return p;
-    }
+        if (p == end) {
+            return p;
+        }
 
-    if (*p != '"') {
-        return mg_grab_lost(g, p, end);
-    }
+        if (*p != '"') {
+            return mg_grab_lost(g, p, end);
+        }
 
-    start = ++p;
-    p = mg_skip_string(p, end, 0);
+        start = ++p;
+        p = mg_skip_string(p, end, 0);
 
-    if (end - p >= 2 && p[0] == '"' && p[1] == ':') {
+        if (end - p < 2 || p[0] != '"' || p[1] != ':') {
+            g->state = MG_GRAB_NAME;
+            g->key_len = 0;
+            g->key_bad = 0;
+
+            return start;
+        }
 
         /* as nearly all are: in one piece, without escapes or a space */
 
-        mg_grab_named(g, start, (size_t) (p - start));
+        mg_grab_named(g, mg_str_n(start, (size_t) (p - start)));
+
         g->state = MG_GRAB_VALUE;
+        p = mg_grab_value(g, p + 2, end);
 
-        return mg_grab_value(g, p + 2, end);
+        if (p == end || *p != ',' || g->state != MG_GRAB_NEXT) {
+            return p;
+        }
+
+        g->state = MG_GRAB_KEY;
+        p++;
     }
-
-    g->state = MG_GRAB_NAME;
-    g->key_len = 0;
-    g->key_bad = 0;
-
-    return start;
 }
 
 
 static const char *
 mg_grab_first_key(mg_grab_t *g, const char *p, const char *end)
 {
-    p = mg_grab_space(p, end);
+    p = mg_skip_space(p, end);
 
     if (p != end && *p == '}') {
         return mg_grab_next(g, p, end);
@@ -354,7 +355,7 @@ mg_grab_name(mg_grab_t *g, const char *p, const char *end)
         return p + 1;
     }
 
-    mg_grab_named(g, g->key, g->key_bad ? 0 : g->key_len);
+    mg_grab_named(g, mg_str_n(g->key, g->key_bad ? 0 : g->key_len));
 
     g->state = MG_GRAB_COLON;
 
@@ -378,7 +379,7 @@ mg_grab_name_escape(mg_grab_t *g, const char *p, const char *end)
 static const char *
 mg_grab_colon(mg_grab_t *g, const char *p, const char *end)
 {
-    p = mg_grab_space(p, end);
+    p = mg_skip_space(p, end);
 
     if (p == end) {
         return p;
@@ -396,7 +397,7 @@ mg_grab_colon(mg_grab_t *g, const char *p, const char *end)
 
 /* Inside a string that is a member, or passed over with what is around it. */
 
-static const char *
+static inline const char *
 mg_grab_string(mg_grab_t *g, const char *p, const char *end)
 {
     p = mg_grab_quote(g, p, end);
@@ -463,41 +464,36 @@ mg_grab_atom(mg_grab_t *g, const char *p, const char *end)
 static const char *
 mg_grab_pass(mg_grab_t *g, const char *p, const char *end)
 {
+    unsigned          left;
+    const char       *bracket;
+    mg_skip_block_t   block;
+
     while (p != end) {
+        mg_skip_block(p, end, &block);
 
-        switch (mg_grab_class[(uint8_t) *p]) {
+        for (left = block.brackets; left != 0; left &= left - 1) {
+            bracket = p + (unsigned) __builtin_ctz(left);
 
-        case MG_GRAB_C_QUOTE:
-            p = mg_grab_quote(g, p + 1, end);
-
-            if (p == NULL) {
-                return end;
-            }
-
-            continue;
-
-        case MG_GRAB_C_OPEN:
-            if (!mg_grab_open(g, *p == '{')) {
-                return mg_grab_lost(g, p, end);
-            }
-
-            break;
-
-        case MG_GRAB_C_CLOSE:
-            g->depth--;
-
-            if ((g->objects >> g->depth & 1) != (*p == '}')) {
+            if (!mg_grab_bracket(g, *bracket)) {
                 return mg_grab_lost(g, p, end);
             }
 
             if (g->depth < g->passing) {
                 g->passing = 0;
-                mg_grab_done(g, p + 1);
-                return p + 1;
+                mg_grab_done(g, bracket + 1);
+                return bracket + 1;
             }
         }
 
-        p++;
+        p += block.len;
+
+        if (block.inside) {
+            p = mg_grab_quote(g, p, end);
+
+            if (p == NULL) {
+                return end;
+            }
+        }
     }
 
     g->state = MG_GRAB_PASS;
@@ -509,39 +505,33 @@ mg_grab_pass(mg_grab_t *g, const char *p, const char *end)
 static const char *
 mg_grab_next(mg_grab_t *g, const char *p, const char *end)
 {
-    p = mg_grab_space(p, end);
+    p = mg_skip_space(p, end);
 
     if (p == end) {
         return p;
     }
 
-    if (mg_grab_in_object(g)) {
+    if (*p == ',') {
 
-        if (*p == ',') {
+        if (mg_grab_in_object(g)) {
             g->state = MG_GRAB_KEY;
             return mg_grab_key(g, p + 1, end);
         }
 
-        if (*p != '}') {
-            return mg_grab_lost(g, p, end);
-        }
-
-        g->level--;
-
-    } else {
         g->match = -1;
+        g->state = MG_GRAB_VALUE;
 
-        if (*p == ',') {
-            g->state = MG_GRAB_VALUE;
-            return p + 1;
-        }
-
-        if (*p != ']') {
-            return mg_grab_lost(g, p, end);
-        }
+        return p + 1;
     }
 
-    g->depth--;
+    if ((*p != '}' && *p != ']') || !mg_grab_bracket(g, *p)) {
+        return mg_grab_lost(g, p, end);
+    }
+
+    if (*p == '}') {
+        g->level--;
+    }
+
     mg_grab_done(g, p + 1);
 
     return p + 1;
@@ -551,7 +541,7 @@ mg_grab_next(mg_grab_t *g, const char *p, const char *end)
 static const char *
 mg_grab_end(mg_grab_t *g, const char *p, const char *end)
 {
-    p = mg_grab_space(p, end);
+    p = mg_skip_space(p, end);
 
     return p == end ? p : mg_grab_lost(g, p, end);
 }
@@ -574,24 +564,31 @@ mg_grab_lost(mg_grab_t *g, const char *p, const char *end)
 static inline int
 mg_grab_in_object(mg_grab_t *g)
 {
-    return g->objects >> (g->depth - 1) & 1;
+    return g->objects & 1;
 }
 
 
-/* 0: brackets are nested too deep. */
+/* 0: it closes another one, or is nested too deep. */
 
-static int
-mg_grab_open(mg_grab_t *g, int object)
+static inline int
+mg_grab_bracket(mg_grab_t *g, char c)
 {
-    uint64_t  bit;
+    unsigned  object;
 
-    if (g->depth == MG_GRAB_DEPTH_MAX) {
+    object = (c == '{' || c == '}');
+
+    if (c == '{' || c == '[') {
+        g->objects = g->objects << 1 | object;
+
+        return g->depth++ < MG_GRAB_DEPTH_MAX;
+    }
+
+    if ((g->objects & 1) != object) {
         return 0;
     }
 
-    bit = (uint64_t) 1 << g->depth++;
-
-    g->objects = object ? g->objects | bit : g->objects & ~bit;
+    g->objects >>= 1;
+    g->depth--;
 
     return 1;
 }
@@ -623,32 +620,37 @@ mg_grab_quote(mg_grab_t *g, const char *p, const char *end)
 
 /*
  * A key is complete: is its value wanted, or does a path lead through it?
- * Nearly all keys are other ones: the first character tells.
+ * Nearly all keys are other ones: first character and length tell.
  */
 
-static void
-mg_grab_named(mg_grab_t *g, const char *key, size_t len)
+static inline void
+mg_grab_named(mg_grab_t *g, mg_str_t key)
 {
-    int32_t                i;
-    uint32_t               left;
-    const mg_grab_path_t  *path;
-
     g->match = -1;
 
     if (g->level == 1) {
         g->through = 0;
     }
 
-    if (len == 0 || !(g->firsts[g->level - 1] & mg_grab_bit(key[0]))) {
-        return;
+    if (key.len != 0 && (g->names[g->level - 1] & mg_grab_bit(key))) {
+        mg_grab_find(g, key);
     }
+}
+
+
+static void
+mg_grab_find(mg_grab_t *g, mg_str_t key)
+{
+    int32_t                i;
+    uint32_t               left;
+    const mg_grab_path_t  *path;
 
     if (g->level == 2) {
 
         for (left = g->through; left != 0; left &= left - 1) {
             i = __builtin_ctz(left);
 
-            if (mg_grab_is(g->paths[i].inner, key, len)) {
+            if (mg_grab_is(g->paths[i].inner, key)) {
                 g->match = i;
                 return;
             }
@@ -657,12 +659,11 @@ mg_grab_named(mg_grab_t *g, const char *key, size_t len)
         return;
     }
 
-    for (i = 0; g->paths[i].outer != NULL; i++) {
-        path = &g->paths[i];
+    for (i = 0, path = g->paths; path->outer.len != 0; i++, path++) {
 
-        if (mg_grab_is(path->outer, key, len)) {
+        if (mg_grab_is(path->outer, key)) {
 
-            if (path->inner == NULL) {
+            if (path->inner.len == 0) {
                 g->match = i;
                 return;
             }
@@ -674,10 +675,10 @@ mg_grab_named(mg_grab_t *g, const char *key, size_t len)
 
 
 static inline int
-mg_grab_is(const char *name, const char *key, size_t len)
+mg_grab_is(mg_str_t name, mg_str_t key)
 {
-    return name[0] == key[0] && strlen(name) == len
-           && memcmp(name, key, len) == 0;
+    return name.len == key.len && name.data[0] == key.data[0]
+           && memcmp(name.data, key.data, key.len) == 0;
 }
 
 
@@ -704,18 +705,24 @@ mg_grab_copy(mg_grab_t *g, const char *p)
 
 /* A value has ended in front of p. */
 
-static void
+static inline void
 mg_grab_done(mg_grab_t *g, const char *p)
+{
+    g->state = g->depth ? MG_GRAB_NEXT : MG_GRAB_END;
+
+    if (g->taking != -1) {
+        mg_grab_take(g, p);
+    }
+}
+
+
+static void
+mg_grab_take(mg_grab_t *g, const char *p)
 {
     int32_t   i;
     mg_str_t  json;
 
-    g->state = g->depth ? MG_GRAB_NEXT : MG_GRAB_END;
     i = g->taking;
-
-    if (i == -1) {
-        return;
-    }
 
     if (g->value_len == 0 && (size_t) (p - g->from) <= MG_GRAB_VALUE_MAX) {
 

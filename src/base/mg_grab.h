@@ -24,12 +24,12 @@
 
 
 /*
- * A path of one or two keys: {"usage", NULL}, {"message", "usage"}; at most
- * 32 of them.
+ * A path of one or two keys, none of them empty: {"usage", null},
+ * {"message", "usage"}; at most 32 of them.
  */
 typedef struct {
-    const char  *outer;
-    const char  *inner;
+    mg_str_t     outer;
+    mg_str_t     inner;
     uint32_t     id;            /* given back to the callback */
 } mg_grab_path_t;
 
@@ -42,7 +42,7 @@ typedef void (*mg_grab_pt)(void *ctx, uint32_t id, mg_str_t json);
 
 
 typedef struct {
-    const mg_grab_path_t  *paths;      /* ends with outer == NULL */
+    const mg_grab_path_t  *paths;      /* ends with an empty one */
     mg_grab_pt             handler;
     void                  *ctx;
     uint32_t               arrays;     /* set after init: look through them */
@@ -53,8 +53,8 @@ typedef struct {
     uint32_t               state;
     uint32_t               depth;
     uint32_t               level;      /* 1 in the document, 2 in a member */
-    uint64_t               objects;    /* bit n: level n is an object */
-    uint64_t               firsts[2];  /* first characters of outer, inner */
+    uint64_t               objects;    /* bit n: n levels out is an object */
+    uint64_t               names[2];   /* all outer and all inner ones */
     uint32_t               passing;    /* over what this depth began; or 0 */
     uint32_t               through;    /* bit n: path n leads on from here */
     int32_t                match;      /* the next value is of this path */

@@ -3,7 +3,7 @@
  *
  * The scanner of the proxy path: strict (RFC 8259 to the letter, plus the
  * policy below), incremental (a body may come in pieces, cut at any byte),
- * and cheap: strings are passed over 16 bytes at a time (SSE2 where there is
+ * and cheap: strings are passed over 64 bytes at a time (SSE2 where there is
  * any), everything else by a table of states, each a function that takes as
  * many bytes as it can.  Budget: 1 us for 1 KB, 50 us for 100 KB.
  *

@@ -1,11 +1,11 @@
 /*
  * mg_scan_string.c: the scanner inside strings.
  *
- * Runs of plain ASCII are found 16 bytes at a time, UTF-8 sequences that lie
- * whole in the piece are stepped over, and only what a piece cuts goes byte
- * by byte.  Decoded bytes are kept for keys that may be known and for the
- * values of model and of what names a client; of all other strings nothing
- * but the syntax counts.
+ * Runs of plain ASCII are found 16 or 64 bytes at a time, UTF-8 sequences
+ * that lie whole in the piece are stepped over, and only what a piece cuts
+ * goes byte by byte.  Decoded bytes are kept for keys that may be known and
+ * for the values of model and of what names a client; of all other strings
+ * nothing but the syntax counts.
  *
  * Called by mg_scan.c; writes only into the caller's mg_scan_t.
  */
@@ -116,8 +116,8 @@ mg_scan_string(mg_scan_t *s, const char *p, const char *end)
 
 /*
  * In a string of which nothing is kept: over plain ASCII and over escapes of
- * two characters, of which a chat has one a line.  All of 16 bytes are dealt
- * with before the next 16 are loaded.
+ * two characters, of which a chat has one a line.  All of 64 bytes are dealt
+ * with before the next 64 are loaded.
  */
 
 static inline const char *
@@ -125,19 +125,31 @@ mg_scan_plain(const char *p, const char *end)
 {
 #if defined(__SSE2__)
 
-    unsigned  at, mask, step;
+    unsigned  at, step;
+    uint64_t  mask;
 
-    for ( /* void */ ; end - p > 16; p += step) {
-        step = 16;
+    /* most strings are short: of these nothing but their first bytes */
 
-        for (mask = mg_skip_mask(p, 1); mask; mask &= ~(3u << at)) {
-            at = (unsigned) __builtin_ctz(mask);
+    if (end - p > 16) {
+        mask = mg_skip_mask(p, 1);
+        p += mask ? __builtin_ctzll(mask) : 16;
+
+        if (mask && !mg_scan_is_pair(p)) {
+            return p;
+        }
+    }
+
+    for ( /* void */ ; end - p > 64; p += step) {
+        step = 64;
+
+        for (mask = mg_skip_mask64(p, 1); mask; mask &= ~(3ull << at)) {
+            at = (unsigned) __builtin_ctzll(mask);
 
             if (!mg_scan_is_pair(p + at)) {
                 return p + at;
             }
 
-            step = at == 15 ? 17 : 16;
+            step = at == 63 ? 65 : 64;
         }
     }
 

@@ -14,23 +14,14 @@
 
 const uint8_t  mg_skip_stops[256] = {
     [0 ... 0x1f] = 2,
-    ['"'] = 3,
+    ['"'] = 7,
     ['\\'] = 3,
+    ['['] = 4,
+    [']'] = 4,
+    ['{'] = 4,
+    ['}'] = 4,
     [0x80 ... 0xff] = 2
 };
-
-
-const char *
-mg_skip_quoted(const char *p, const char *end)
-{
-    if (p == end || *p != '"') {
-        return NULL;
-    }
-
-    p = mg_skip_text(p + 1, end);
-
-    return p != end && *p == '"' ? p + 1 : NULL;
-}
 
 
 const char *

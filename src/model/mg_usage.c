@@ -53,33 +53,33 @@ static void mg_usage_lines(mg_usage_reader_t *r, const char *data, size_t len);
 
 
 static const mg_grab_path_t  mg_usage_plain[] = {
-    { "usage",             NULL,            MG_PATH_USAGE },
-    { "usageMetadata",     NULL,            MG_PATH_USAGE },
-    { "meta",              "billed_units",  MG_PATH_USAGE },    /* Cohere */
-    { "error",             NULL,            MG_PATH_ERROR },
-    { "done",              NULL,            MG_PATH_DONE },     /* Ollama */
-    { "prompt_eval_count", NULL,            MG_PATH_EVAL_INPUT },
-    { "eval_count",        NULL,            MG_PATH_EVAL_OUTPUT },
-    { NULL,                NULL,            0 }
+    { mg_str("usage"), mg_str_null, MG_PATH_USAGE },
+    { mg_str("usageMetadata"), mg_str_null, MG_PATH_USAGE },
+    { mg_str("meta"), mg_str("billed_units"), MG_PATH_USAGE },  /* Cohere */
+    { mg_str("error"), mg_str_null, MG_PATH_ERROR },
+    { mg_str("done"), mg_str_null, MG_PATH_DONE },  /* Ollama */
+    { mg_str("prompt_eval_count"), mg_str_null, MG_PATH_EVAL_INPUT },
+    { mg_str("eval_count"), mg_str_null, MG_PATH_EVAL_OUTPUT },
+    { mg_str_null, mg_str_null, 0 }
 };
 
 
 static const mg_grab_path_t  mg_usage_stream[] = {
-    { "usage",             NULL,            MG_PATH_USAGE },
-    { "usageMetadata",     NULL,            MG_PATH_USAGE },
-    { "message",           "usage",         MG_PATH_USAGE },    /* Anthropic */
-    { "response",          "usage",         MG_PATH_USAGE },    /* Responses */
-    { "delta",             "usage",         MG_PATH_USAGE },    /* Cohere */
-    { "x_groq",            "usage",         MG_PATH_USAGE },
-    { "error",             NULL,            MG_PATH_ERROR },
-    { "response",          "error",         MG_PATH_ERROR },
-    { "delta",             "error",         MG_PATH_ERROR },
-    { "x_groq",            "error",         MG_PATH_ERROR },
-    { "type",              NULL,            MG_PATH_TYPE },
-    { "choices",           "finish_reason", MG_PATH_REASON },
-    { "candidates",        "finishReason",  MG_PATH_REASON },
-    { "promptFeedback",    "blockReason",   MG_PATH_REASON },
-    { NULL,                NULL,            0 }
+    { mg_str("usage"), mg_str_null, MG_PATH_USAGE },
+    { mg_str("usageMetadata"), mg_str_null, MG_PATH_USAGE },
+    { mg_str("message"), mg_str("usage"), MG_PATH_USAGE },  /* Anthropic */
+    { mg_str("response"), mg_str("usage"), MG_PATH_USAGE },  /* Responses */
+    { mg_str("delta"), mg_str("usage"), MG_PATH_USAGE },  /* Cohere */
+    { mg_str("x_groq"), mg_str("usage"), MG_PATH_USAGE },
+    { mg_str("error"), mg_str_null, MG_PATH_ERROR },
+    { mg_str("response"), mg_str("error"), MG_PATH_ERROR },
+    { mg_str("delta"), mg_str("error"), MG_PATH_ERROR },
+    { mg_str("x_groq"), mg_str("error"), MG_PATH_ERROR },
+    { mg_str("type"), mg_str_null, MG_PATH_TYPE },
+    { mg_str("choices"), mg_str("finish_reason"), MG_PATH_REASON },
+    { mg_str("candidates"), mg_str("finishReason"), MG_PATH_REASON },
+    { mg_str("promptFeedback"), mg_str("blockReason"), MG_PATH_REASON },
+    { mg_str_null, mg_str_null, 0 }
 };
 
 

@@ -68,9 +68,8 @@ typedef struct {
 
 
 typedef struct {
-    const char             *p;
     const char             *end;
-    const mg_usage_part_t  *part;    /* where p is; NULL: in a list */
+    const mg_usage_part_t  *part;    /* whose members; NULL: a list's item */
     int64_t                 count;   /* in a list: the item's tokens */
     unsigned                audio;   /* in a list: the item is of sound */
     int64_t                 raw[MG_RAW_N];
@@ -78,14 +77,20 @@ typedef struct {
 
 
 static void mg_usage_none(int64_t *raw);
-static int mg_usage_members(mg_usage_parser_t *ps);
-static int mg_usage_member(mg_usage_parser_t *ps, mg_str_t name);
-static int mg_usage_part(mg_usage_parser_t *ps, mg_str_t name);
-static int mg_usage_list(mg_usage_parser_t *ps, mg_str_t name);
-static int mg_usage_string(mg_usage_parser_t *ps, mg_str_t *s);
-static int mg_usage_skip(mg_usage_parser_t *ps);
-static int mg_usage_number(mg_str_t text, int64_t *n);
-static inline void mg_usage_space(mg_usage_parser_t *ps);
+static const char *mg_usage_members(mg_usage_parser_t *ps, const char *p);
+static const char *mg_usage_member(mg_usage_parser_t *ps, const char *p);
+static const char *mg_usage_part(mg_usage_parser_t *ps, mg_str_t name,
+    const char *p);
+static const char *mg_usage_list(mg_usage_parser_t *ps, mg_str_t name,
+    const char *p);
+static const char *mg_usage_text(mg_usage_parser_t *ps, mg_str_t name,
+    const char *p);
+static const char *mg_usage_number(mg_usage_parser_t *ps, mg_str_t name,
+    const char *p);
+static const char *mg_usage_digits(const char *p, const char *end,
+    int64_t *n);
+static inline const char *mg_usage_over(const mg_usage_parser_t *ps,
+    const char *p, char c);
 static void mg_usage_store(mg_usage_parser_t *ps, mg_str_t name, int64_t n);
 
 static void mg_usage_input(mg_usage_t *u, const int64_t *raw);
@@ -218,13 +223,12 @@ mg_usage_object(mg_usage_t *u, mg_str_t json)
     unsigned           i;
     mg_usage_parser_t  ps;
 
-    ps.p = json.data;
     ps.end = json.data + json.len;
     ps.part = &mg_usage_whole;
 
     mg_usage_none(ps.raw);
 
-    if (mg_usage_members(&ps) != MG_OK) {
+    if (mg_usage_members(&ps, json.data) == NULL) {
         return MG_ERROR;
     }
 
@@ -248,15 +252,17 @@ mg_usage_object(mg_usage_t *u, mg_str_t json)
 int
 mg_usage_figure(mg_usage_t *u, mg_str_t json, int output)
 {
-    int64_t  raw[MG_RAW_N];
+    int64_t      n, raw[MG_RAW_N];
+    const char  *end;
 
-    mg_usage_none(raw);
+    end = json.data + json.len;
 
-    if (mg_usage_number(json, &raw[output ? MG_RAW_OUTPUT : MG_RAW_PROMPT])
-        != MG_OK)
-    {
+    if (mg_usage_digits(json.data, end, &n) != end || !mg_known(n)) {
         return MG_ERROR;
     }
+
+    mg_usage_none(raw);
+    raw[output ? MG_RAW_OUTPUT : MG_RAW_PROMPT] = n;
 
     mg_usage_input(u, raw);
     mg_usage_output(u, raw);
@@ -278,139 +284,119 @@ mg_usage_none(int64_t *raw)
 
 /* -- the text of the object -- */
 
-/* The members of the object that begins at p. */
+/*
+ * Each of these reads what begins at p, and returns where it ends; NULL: it is
+ * cut short, or something else.
+ */
 
-static int
-mg_usage_members(mg_usage_parser_t *ps)
+static const char *
+mg_usage_members(mg_usage_parser_t *ps, const char *p)
 {
-    mg_str_t  name;
+    const char  *next;
 
-    mg_usage_space(ps);
+    p = mg_usage_over(ps, p, '{');
 
-    if (ps->p == ps->end || *ps->p != '{') {
-        return MG_ERROR;
+    while (p != NULL) {
+        p = mg_skip_space(p, ps->end);
+
+        if (p != ps->end && *p == '}') {
+            return p + 1;
+        }
+
+        p = mg_usage_member(ps, p);
+
+        if (p == NULL) {
+            return NULL;
+        }
+
+        next = mg_usage_over(ps, p, ',');
+
+        if (next == NULL) {
+            return mg_usage_over(ps, p, '}');
+        }
+
+        p = next;
     }
 
-    for (ps->p++; /* void */ ; ps->p++) {
-        mg_usage_space(ps);
-
-        if (ps->p == ps->end) {
-            return MG_ERROR;
-        }
-
-        if (*ps->p == '}') {
-            break;
-        }
-
-        if (mg_usage_string(ps, &name) != MG_OK) {
-            return MG_ERROR;
-        }
-
-        mg_usage_space(ps);
-
-        if (ps->p == ps->end || *ps->p++ != ':'
-            || mg_usage_member(ps, name) != MG_OK)
-        {
-            return MG_ERROR;
-        }
-
-        mg_usage_space(ps);
-
-        if (ps->p == ps->end || (*ps->p != ',' && *ps->p != '}')) {
-            return MG_ERROR;
-        }
-
-        if (*ps->p == '}') {
-            break;
-        }
-    }
-
-    ps->p++;
-
-    return MG_OK;
+    return NULL;
 }
 
 
-static int
-mg_usage_member(mg_usage_parser_t *ps, mg_str_t name)
+static const char *
+mg_usage_member(mg_usage_parser_t *ps, const char *p)
 {
-    int          rc;
-    int64_t      n;
-    mg_str_t     s;
-    const char  *start;
+    mg_str_t  name;
 
-    mg_usage_space(ps);
+    name.data = p + 1;
+    p = mg_skip_quoted(p, ps->end);
 
-    if (ps->p == ps->end) {
-        return MG_ERROR;
+    if (p == NULL) {
+        return NULL;
     }
 
-    switch (*ps->p) {
+    name.len = (size_t) (p - 1 - name.data);
+
+    p = mg_usage_over(ps, p, ':');
+
+    if (p == NULL) {
+        return NULL;
+    }
+
+    p = mg_skip_space(p, ps->end);
+
+    if (p == ps->end) {
+        return NULL;
+    }
+
+    switch (*p) {
 
     case '{':
-        return mg_usage_part(ps, name);
+        return mg_usage_part(ps, name, p);
 
     case '[':
-        return mg_usage_list(ps, name);
+        return mg_usage_list(ps, name, p);
 
     case '"':
-        rc = mg_usage_string(ps, &s);
+        return mg_usage_text(ps, name, p);
 
-        if (ps->part == NULL && mg_str_eq(name, mg_str("modality"))) {
-            ps->audio = mg_str_eq(s, mg_str("AUDIO"));
-        }
-
-        return rc;
+    default:
+        return mg_usage_number(ps, name, p);
     }
-
-    start = ps->p;
-
-    while (ps->p < ps->end && *ps->p != ',' && *ps->p != '}'
-           && (uint8_t) *ps->p > ' ')
-    {
-        ps->p++;
-    }
-
-    if (mg_usage_number(mg_str_n(start, ps->p - start), &n) == MG_OK) {
-        mg_usage_store(ps, name, n);
-    }
-
-    return MG_OK;
 }
 
 
 /* An object in the usage object; one that nobody knows is stepped over. */
 
-static int
-mg_usage_part(mg_usage_parser_t *ps, mg_str_t name)
+static const char *
+mg_usage_part(mg_usage_parser_t *ps, mg_str_t name, const char *p)
 {
-    int       rc;
     unsigned  i;
 
     if (ps->part != &mg_usage_whole) {
-        return mg_usage_skip(ps);
+        return mg_skip_value(p, ps->end);
     }
 
     for (i = 0; i < sizeof(mg_usage_parts) / sizeof(mg_usage_parts[0]); i++) {
 
         if (mg_str_eq(mg_usage_parts[i].name, name)) {
             ps->part = &mg_usage_parts[i];
-            rc = mg_usage_members(ps);
+            p = mg_usage_members(ps, p);
             ps->part = &mg_usage_whole;
 
-            return rc;
+            return p;
         }
     }
 
-    return mg_usage_skip(ps);
+    return mg_skip_value(p, ps->end);
 }
 
 
-static int
-mg_usage_list(mg_usage_parser_t *ps, mg_str_t name)
+static const char *
+mg_usage_list(mg_usage_parser_t *ps, mg_str_t name, const char *p)
 {
-    int64_t   audio;
-    unsigned  i;
+    int64_t      audio;
+    unsigned     i;
+    const char  *last;
 
     for (i = 0; i < sizeof(mg_usage_lists) / sizeof(mg_usage_lists[0]); i++) {
         if (mg_str_eq(mg_usage_lists[i].name, name)) {
@@ -421,19 +407,20 @@ mg_usage_list(mg_usage_parser_t *ps, mg_str_t name)
     if (i == sizeof(mg_usage_lists) / sizeof(mg_usage_lists[0])
         || ps->part != &mg_usage_whole)
     {
-        return mg_usage_skip(ps);
+        return mg_skip_value(p, ps->end);
     }
 
     audio = MG_TOKENS_UNKNOWN;
 
-    for ( ;; ) {
-        ps->p++;
+    for (p++; p != NULL; p = mg_usage_over(ps, p, ',')) {
         ps->part = NULL;
         ps->audio = 0;
         ps->count = MG_TOKENS_UNKNOWN;
 
-        if (mg_usage_members(ps) != MG_OK) {
-            return MG_ERROR;
+        p = mg_usage_members(ps, p);
+
+        if (p == NULL) {
+            return NULL;
         }
 
         ps->part = &mg_usage_whole;
@@ -442,120 +429,93 @@ mg_usage_list(mg_usage_parser_t *ps, mg_str_t name)
             audio = mg_usage_sum(audio, ps->count);
         }
 
-        mg_usage_space(ps);
+        last = mg_usage_over(ps, p, ']');
 
-        if (ps->p == ps->end || (*ps->p != ',' && *ps->p != ']')) {
-            return MG_ERROR;
-        }
-
-        if (*ps->p == ']') {
-            break;
+        if (last != NULL) {
+            ps->raw[mg_usage_lists[i].raw] = audio;
+            return last;
         }
     }
 
-    ps->p++;
-    ps->raw[mg_usage_lists[i].raw] = audio;
-
-    return MG_OK;
+    return NULL;
 }
 
 
-/* s: what stands between the quotes, escapes as they are. */
-
-static int
-mg_usage_string(mg_usage_parser_t *ps, mg_str_t *s)
+static const char *
+mg_usage_text(mg_usage_parser_t *ps, mg_str_t name, const char *p)
 {
-    if (ps->p == ps->end || *ps->p != '"') {
-        return MG_ERROR;
-    }
+    mg_str_t  text;
 
-    s->data = ++ps->p;
-    ps->p = mg_skip_text(ps->p, ps->end);
+    text.data = p + 1;
 
-    if (ps->p == ps->end || *ps->p != '"') {
-        ps->p = ps->end;
-        return MG_ERROR;
-    }
+    p = mg_skip_quoted(p, ps->end);
 
-    s->len = ps->p++ - s->data;
-
-    return MG_OK;
-}
-
-
-/* An array or object that is of no interest. */
-
-static int
-mg_usage_skip(mg_usage_parser_t *ps)
-{
-    mg_str_t  s;
-    unsigned  depth;
-
-    depth = 0;
-
-    do {
-        if (ps->p == ps->end) {
-            return MG_ERROR;
-        }
-
-        if (*ps->p == '"') {
-            if (mg_usage_string(ps, &s) != MG_OK) {
-                return MG_ERROR;
-            }
-
-            continue;
-        }
-
-        depth += (*ps->p == '{' || *ps->p == '[');
-        depth -= (*ps->p == '}' || *ps->p == ']');
-        ps->p++;
-
-    } while (depth);
-
-    return MG_OK;
-}
-
-
-/* Whole numbers that are not negative; others state nothing. */
-
-static int
-mg_usage_number(mg_str_t text, int64_t *n)
-{
-    size_t   i;
-    int64_t  sum;
-
-    if (text.len == 0 || text.len > 16) {
-        return MG_ERROR;
-    }
-
-    for (i = 0, sum = 0; i < text.len; i++) {
-
-        if (text.data[i] < '0' || text.data[i] > '9') {
-            return MG_ERROR;
-        }
-
-        sum = sum * 10 + (text.data[i] - '0');
-    }
-
-    if (sum > MG_USAGE_FIGURE_MAX) {
-        return MG_ERROR;
-    }
-
-    *n = sum;
-
-    return MG_OK;
-}
-
-
-static inline void
-mg_usage_space(mg_usage_parser_t *ps)
-{
-    while (ps->p < ps->end
-           && (*ps->p == ' ' || *ps->p == '\n' || *ps->p == '\r'
-               || *ps->p == '\t'))
+    if (p != NULL && ps->part == NULL
+        && mg_str_eq(name, mg_str("modality")))
     {
-        ps->p++;
+        text.len = (size_t) (p - 1 - text.data);
+        ps->audio = mg_str_eq(text, mg_str("AUDIO"));
     }
+
+    return p;
+}
+
+
+/* A number, or something else that states nothing. */
+
+static const char *
+mg_usage_number(mg_usage_parser_t *ps, mg_str_t name, const char *p)
+{
+    int64_t      n;
+    const char  *last;
+
+    last = mg_usage_digits(p, ps->end, &n);
+    p = last;
+
+    while (p != ps->end && *p != ',' && *p != '}' && (uint8_t) *p > ' ') {
+        p++;
+    }
+
+    if (p == last && mg_known(n)) {
+        mg_usage_store(ps, name, n);
+    }
+
+    return p;
+}
+
+
+/*
+ * Where the digits at p end; n: their number, unknown if there are none or it
+ * is beyond all reason.
+ */
+
+static const char *
+mg_usage_digits(const char *p, const char *end, int64_t *n)
+{
+    uint64_t     sum;
+    const char  *start;
+
+    start = p;
+
+    for (sum = 0; p != end && *p >= '0' && *p <= '9'; p++) {
+        sum = sum * 10 + (uint64_t) (*p - '0');
+    }
+
+    *n = p != start && p - start <= 16 && sum <= MG_USAGE_FIGURE_MAX
+         ? (int64_t) sum : MG_TOKENS_UNKNOWN;
+
+    return p;
+}
+
+
+/* Behind c, which is the next byte but for white space; NULL: it is not. */
+
+static inline const char *
+mg_usage_over(const mg_usage_parser_t *ps, const char *p, char c)
+{
+    p = mg_skip_space(p, ps->end);
+
+    return p != ps->end && *p == c ? p + 1 : NULL;
 }
 
 

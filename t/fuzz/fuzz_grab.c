@@ -18,10 +18,10 @@
 
 
 static const mg_grab_path_t  fuzz_paths[] = {
-    { "usage", NULL, 1 },
-    { "message", "usage", 2 },
-    { "error", NULL, 3 },
-    { NULL, NULL, 0 }
+    { mg_str("usage"), mg_str_null, 1 },
+    { mg_str("message"), mg_str("usage"), 2 },
+    { mg_str("error"), mg_str_null, 3 },
+    { mg_str_null, mg_str_null, 0 }
 };
 
 

@@ -14,10 +14,10 @@
 
 
 static const mg_grab_path_t  paths[] = {
-    { "usage", NULL, 1 },
-    { "message", "usage", 2 },
-    { "model", NULL, 3 },
-    { NULL, NULL, 0 }
+    { mg_str("usage"), mg_str_null, 1 },
+    { mg_str("message"), mg_str("usage"), 2 },
+    { mg_str("model"), mg_str_null, 3 },
+    { mg_str_null, mg_str_null, 0 }
 };
 
 
@@ -139,6 +139,66 @@ test_arrays(void)
 }
 
 
+/*
+ * What is passed over is looked at in blocks: brackets, quotes and backslashes
+ * stand at each place of one, and in front of the end of the document.
+ */
+
+static void
+test_blocks(void)
+{
+    size_t    i;
+    unsigned  pad, tail;
+    mg_buf_t  text;
+
+    static const char  *const inner[] = {
+        "\"]}\", [{\"usage\":0}]",
+        "\"\\\\\", {\"usage\":\"]\\\"}\"}",
+        "\"a\":[], \"\":{}, \"{[\"",
+        "\\ ; K | [{}]"
+    };
+
+    for (i = 0; i < sizeof(inner) / sizeof(inner[0]); i++) {
+        for (pad = 0; pad < 20; pad++) {
+            for (tail = 0; tail < 20; tail += 19) {
+                mg_buf_init(&text, 0);
+                mg_buf_printf(&text, "{\"x\":[%*s%s],\"usage\":1,"
+                              "\"y\":\"%*s\"}", (int) pad, "", inner[i],
+                              (int) tail, "");
+                mg_buf_char(&text, '\0');
+                check(&(document_t) { text.data, "1=1;" }, 0);
+                mg_buf_free(&text);
+            }
+        }
+    }
+}
+
+
+/* Brackets of both kinds, as deep as they are followed, and one deeper. */
+
+static void
+test_depth(void)
+{
+    unsigned  depth, i, open;
+    mg_buf_t  text;
+
+    for (depth = 63; depth <= 64; depth++) {
+        mg_buf_init(&text, 0);
+        mg_buf_printf(&text, "{\"x\":");
+
+        for (i = 0; i < 2 * depth; i++) {
+            open = i < depth ? i : 2 * depth - 1 - i;
+            mg_buf_char(&text, (i < depth ? "[{" : "]}")[open % 3 == 1]);
+        }
+
+        mg_buf_printf(&text, ",\"usage\":1}");
+        mg_buf_char(&text, '\0');
+        check(&(document_t) { text.data, depth == 63 ? "1=1;" : "" }, 0);
+        mg_buf_free(&text);
+    }
+}
+
+
 static void
 test_limits(void)
 {
@@ -201,6 +261,8 @@ main(void)
 {
     test_documents();
     test_arrays();
+    test_blocks();
+    test_depth();
     test_limits();
 
     return done_testing();
