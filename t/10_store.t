@@ -307,6 +307,21 @@ my @form = map {
 cmp_ok(scalar @{ $form[0] }, '>', 55, 'a new table has its columns');
 is_deeply($form[$_], $form[0], "and table $_ of them the same") for 1 .. 3;
 
+# by time, which the ids are in the order of, by member, and by what is copied
+
+my @indexes = map {
+    [map { $_->[0] } Services::query($conninfo, "select
+        substring(pg_get_indexdef(indexrelid) from ' USING .*')
+        from pg_index where indrelid = 'model.$_'::regclass order by 1")]
+} table_of('new'), $old, 'inference_columns', 'inference_unassigned';
+
+is_deeply($indexes[0], [' USING btree (inference_id, created_at)',
+    ' USING btree (model_served)',
+    ' USING btree (shadow_of) WHERE (shadow_of IS NOT NULL)'],
+    'a new table has its indexes');
+is_deeply($indexes[$_], $indexes[0], "and table $_ of them the same")
+    for 1 .. 3;
+
 is((Services::query($conninfo, "select count(*) from pg_inherits i
     where i.inhparent = 'model.$old'::regclass and exists (
         select from pg_index x where x.indrelid = i.inhrelid

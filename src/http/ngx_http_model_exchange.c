@@ -164,6 +164,7 @@ ngx_http_model_exchange_describe(ngx_http_model_exchange_t *x,
     mg_record_t *rec)
 {
     mg_record_init(rec);
+    rec->cost_reason = MG_COST_NO_USAGE;
 
     rec->id = x->id;
     ngx_memcpy(rec->group_id.b, x->group.id_bytes, 16);

@@ -35,6 +35,8 @@ static void ngx_http_model_log_exchange(ngx_http_model_exchange_t *x);
 static void ngx_http_model_log_cut(ngx_http_model_exchange_t *x);
 static void ngx_http_model_log_outcome(ngx_http_model_exchange_t *x,
     mg_record_t *rec);
+static void ngx_http_model_log_usage(ngx_http_model_exchange_t *x,
+    mg_record_t *rec);
 static void ngx_http_model_log_bodies(ngx_http_model_exchange_t *x,
     mg_record_t *rec);
 static ngx_uint_t ngx_http_model_log_status(ngx_http_request_t *r);
@@ -197,7 +199,6 @@ static void
 ngx_http_model_log_outcome(ngx_http_model_exchange_t *x, mg_record_t *rec)
 {
     ngx_uint_t                  gone;
-    mg_cost_reason_e            reason;
     ngx_http_request_t         *r;
     ngx_http_upstream_state_t  *state;
 
@@ -219,13 +220,7 @@ ngx_http_model_log_outcome(ngx_http_model_exchange_t *x, mg_record_t *rec)
         rec->status = NGX_HTTP_CLIENT_CLOSED_REQUEST;
     }
 
-    if (x->reader && x->reader->seen) {
-        rec->usage = x->reader->usage;
-        rec->usage_source = mg_usage_source(x->reader, !rec->truncated);
-    }
-
-    rec->cost_nano = ngx_http_model_exchange_cost(x, &reason);
-    rec->cost_reason = reason;
+    ngx_http_model_log_usage(x, rec);
 
     if (x->group.bodies) {
         ngx_http_model_log_bodies(x, rec);
@@ -233,6 +228,29 @@ ngx_http_model_log_outcome(ngx_http_model_exchange_t *x, mg_record_t *rec)
 
     rec->str[MG_RS_ERROR_CLASS] = ngx_http_model_log_class(x, rec, state,
                                                            gone);
+}
+
+
+static void
+ngx_http_model_log_usage(ngx_http_model_exchange_t *x, mg_record_t *rec)
+{
+    mg_cost_reason_e  reason;
+
+    if (x->reader == NULL || !x->reader->seen) {
+        return;
+    }
+
+    rec->usage_source = mg_usage_source(x->reader, !rec->truncated);
+
+    /* as a rule the figures are those of when the answer was whole */
+
+    if (ngx_memcmp(&rec->usage, &x->reader->usage, sizeof(mg_usage_t)) == 0) {
+        return;
+    }
+
+    rec->usage = x->reader->usage;
+    rec->cost_nano = ngx_http_model_exchange_cost(x, &reason);
+    rec->cost_reason = reason;
 }
 
 

@@ -2,9 +2,10 @@
  * mg_record.c: the wire form of an inference record.
  *
  * A record is written and read on the same machine, so numbers are in its
- * byte order; the layout is the struct below, without holes, and changes
- * only together with MG_RECORD_MAGIC.  What came later is at its end, so a
- * record that an earlier release has spooled is the same with less of it.
+ * byte order; the layout is the struct below, each part of which is a run of
+ * fields of mg_record_t, and changes only together with MG_RECORD_MAGIC.
+ * What came later is at its end, so a record that an earlier release has
+ * spooled is the same with less of it.
  *
  * Strings come from clients and providers: bytes that PostgreSQL would refuse
  * (NUL, broken UTF-8) and control characters become '?' on the way in, so
@@ -23,58 +24,49 @@
 #define MG_RECORD_BEFORE   0x3352474d    /* "MGR3": still read */
 
 
-typedef struct {
+/* The highest bit of each of eight bytes. */
+#define MG_RECORD_HIGH     0x8080808080808080ULL
+
+
+/* Bytes of the fields of a record from one up to another, without that. */
+#define mg_record_run(from, to)                                               \
+    (offsetof(mg_record_t, to) - offsetof(mg_record_t, from))
+
+
+/* In a file it lies anywhere. */
+typedef struct __attribute__((packed)) {
     uint32_t  magic;
     uint32_t  len;
     uint64_t  checksum;       /* of all that follows */
 
-    uint8_t   id[16];
-    uint8_t   group_id[16];
-    uint8_t   org_id[16];
-    uint8_t   token_id[16];
-    uint8_t   key_hash[16];
-    int64_t   created_at;
-    int64_t   latency_us;
-    int64_t   ttft_us;
-    int64_t   upstream_us;
-    int64_t   request_bytes;
-    int64_t   response_bytes;
-    int64_t   usage[8];
-    int64_t   cost_nano;
-    int32_t   bucket;
-    int32_t   attempts;
-    uint16_t  status;
-    uint16_t  upstream_status;
-    uint8_t   key_source;
-    uint8_t   usage_source;
-    uint8_t   stream;
-    uint8_t   truncated;
+    char      begun[mg_record_run(id, usage.cache_write_5m)];
+    char      ended[mg_record_run(cost_nano, price_version)];
 
     /* so far a record of MG_RECORD_BEFORE */
 
-    int64_t   parts[4];       /* the rest of the usage */
-    uint64_t  price_version;
-    uint8_t   shadow_of[16];
-    uint8_t   span_id[8];
-    uint8_t   kind;
-    uint8_t   flags;
-    uint8_t   cost_reason;
-    uint8_t   bodies;
-    uint32_t  reserved;       /* 0 */
+    char      parts[mg_record_run(usage.cache_write_5m, cost_nano)];
+    char      more[mg_record_run(price_version, str)];
 } mg_record_wire_t;
 
 
-#define MG_RECORD_HEAD      offsetof(mg_record_wire_t, id)
+#define MG_RECORD_HEAD      offsetof(mg_record_wire_t, begun)
 
 #define MG_RECORD_OLD_SIZE  offsetof(mg_record_wire_t, parts)
 #define MG_RECORD_OLD_N     16           /* strings */
 
 
+#define mg_record_save(w, part, r, field)                                     \
+    memcpy((w)->part, (const char *) (r) + offsetof(mg_record_t, field),      \
+           sizeof((w)->part))
+
+#define mg_record_load(w, part, r, field)                                     \
+    memcpy((char *) (r) + offsetof(mg_record_t, field), (w)->part,            \
+           sizeof((w)->part))
+
+
+_Static_assert(sizeof(((mg_record_wire_t *) 0)->begun) == 192, "as it was");
 _Static_assert(MG_RECORD_OLD_SIZE == 232, "as it was");
-_Static_assert(sizeof(mg_record_wire_t) == 304, "no holes in the wire form");
-_Static_assert(offsetof(mg_usage_t, cache_write_5m) == 64,
-               "eight figures of usage");
-_Static_assert(sizeof(mg_usage_t) == 96, "and four of their parts");
+_Static_assert(sizeof(mg_record_wire_t) == 304, "as it was");
 _Static_assert(MG_RS_ATTEMPTS == MG_RECORD_OLD_N, "the last of the strings");
 _Static_assert(sizeof(mg_record_wire_t) + MG_RS_N * sizeof(uint16_t)
                + MG_RECORD_OLD_N * MG_RECORD_STRING_MAX
@@ -83,37 +75,36 @@ _Static_assert(sizeof(mg_record_wire_t) + MG_RS_N * sizeof(uint16_t)
                <= MG_RECORD_SIZE_MAX, "the longest has room");
 
 
+typedef uint8_t  mg_record_step_t __attribute__((vector_size(16)));
+
+
 /* Where the strings of a record begin, and how many there are. */
 typedef struct {
     uint32_t  len;            /* of all */
     uint32_t  fixed;
     uint32_t  strings;
+    size_t    room;           /* for bytes of strings, and for bodies */
 } mg_record_shape_t;
 
 
-/* What a record of MG_RECORD_BEFORE leaves open. */
-
-static const mg_record_wire_t  mg_record_unsaid = {
-    .parts = { MG_TOKENS_UNKNOWN, MG_TOKENS_UNKNOWN, MG_TOKENS_UNKNOWN, 0 }
-};
-
-
-static void mg_record_figures(const mg_record_t *r, mg_record_wire_t *w);
+static void mg_record_fixed_put(const mg_record_t *r, mg_record_wire_t *w);
+static char *mg_record_strings_put(char *p, const mg_record_t *r);
+static void mg_record_strings_clean(char *p);
 static char *mg_record_body_put(char *p, mg_str_t body);
 static int mg_record_read(const void *data, size_t len, mg_record_t *r,
     size_t *used, int sealed);
 static int mg_record_look(const void *data, size_t len,
     mg_record_shape_t *shape);
-static const char *mg_record_string(const char *p, const char *end,
-    mg_str_t *s);
+static const char *mg_record_string(const char *p, size_t *room, mg_str_t *s);
 static int mg_record_begun(const void *data, size_t len);
-static void mg_record_fixed(const mg_record_wire_t *w, mg_record_t *r);
+static void mg_record_fixed_get(mg_record_t *r, const mg_record_wire_t *w);
 static const char *mg_record_body_get(const char *p, const char *end,
     mg_str_t *body);
 static size_t mg_record_cut(mg_str_t s, size_t max);
 static size_t mg_record_fit(mg_str_t s, unsigned i);
-static void mg_record_clean(char *out, const char *in, size_t len);
-static int mg_record_plain(char *out, const char *in, size_t len);
+static void mg_record_clean(char *out, size_t len);
+static inline mg_record_step_t mg_record_plain(char *out, const char *in,
+    size_t len);
 static inline uint64_t mg_record_odd(uint64_t x);
 static size_t mg_record_sequence(const uint8_t *p, size_t len);
 
@@ -201,27 +192,13 @@ void
 mg_record_put(const mg_record_t *r, void *out)
 {
     char              *p;
-    size_t             n;
-    uint16_t           len;
-    unsigned           i;
     mg_record_wire_t  *w;
 
     w = out;
 
-    mg_record_figures(r, w);
+    mg_record_fixed_put(r, w);
 
-    p = (char *) (w + 1);
-
-    for (i = 0; i < MG_RS_N; i++) {
-        n = mg_record_fit(r->str[i], i);
-        len = n;
-
-        memcpy(p, &len, sizeof(uint16_t));
-        p += sizeof(uint16_t);
-
-        mg_record_clean(p, r->str[i].data, n);
-        p += n;
-    }
+    p = mg_record_strings_put((char *) (w + 1), r);
 
     if (r->bodies & MG_POLICY_REQUEST_BODY) {
         p = mg_record_body_put(p, r->request_body);
@@ -232,6 +209,58 @@ mg_record_put(const mg_record_t *r, void *out)
     }
 
     w->len = p - (char *) out;
+}
+
+
+/* Few records have a string that is to be looked at more closely. */
+
+static char *
+mg_record_strings_put(char *p, const mg_record_t *r)
+{
+    char              *start;
+    size_t             n;
+    uint16_t           len;
+    uint64_t           half[2];
+    unsigned           i;
+    mg_record_step_t   odd;
+
+    start = p;
+    odd = (mg_record_step_t) { 0 };
+
+    for (i = 0; i < MG_RS_N; i++) {
+        n = mg_record_fit(r->str[i], i);
+        len = n;
+
+        memcpy(p, &len, sizeof(uint16_t));
+        p += sizeof(uint16_t);
+
+        odd |= mg_record_plain(p, r->str[i].data, n);
+        p += n;
+    }
+
+    memcpy(half, &odd, sizeof(half));
+
+    if ((half[0] | half[1]) & MG_RECORD_HIGH) {
+        mg_record_strings_clean(start);
+    }
+
+    return p;
+}
+
+
+static void
+mg_record_strings_clean(char *p)
+{
+    unsigned  i;
+    uint16_t  len;
+
+    for (i = 0; i < MG_RS_N; i++) {
+        memcpy(&len, p, sizeof(uint16_t));
+        p += sizeof(uint16_t);
+
+        mg_record_clean(p, len);
+        p += len;
+    }
 }
 
 
@@ -264,7 +293,7 @@ mg_record_renew(const mg_record_t *r, const void *wire, void *out)
     w = out;
     old = wire;
 
-    mg_record_figures(r, w);
+    mg_record_fixed_put(r, w);
 
     w->len = old->len;
 
@@ -275,42 +304,15 @@ mg_record_renew(const mg_record_t *r, const void *wire, void *out)
 /* All that has a fixed place, but for the length. */
 
 static void
-mg_record_figures(const mg_record_t *r, mg_record_wire_t *w)
+mg_record_fixed_put(const mg_record_t *r, mg_record_wire_t *w)
 {
     w->magic = MG_RECORD_MAGIC;
     w->checksum = 0;
 
-    memcpy(w->id, r->id.b, 16);
-    memcpy(w->group_id, r->group_id.b, 16);
-    memcpy(w->org_id, r->org_id.b, 16);
-    memcpy(w->token_id, r->token_id.b, 16);
-    memcpy(w->key_hash, r->key_hash, 16);
-    memcpy(w->shadow_of, r->shadow_of.b, 16);
-    memcpy(w->span_id, r->span_id, 8);
-    memcpy(w->usage, &r->usage, sizeof(w->usage));
-    memcpy(w->parts, &r->usage.cache_write_5m, sizeof(w->parts));
-
-    w->created_at = r->created_at;
-    w->latency_us = r->latency_us;
-    w->ttft_us = r->ttft_us;
-    w->upstream_us = r->upstream_us;
-    w->request_bytes = r->request_bytes;
-    w->response_bytes = r->response_bytes;
-    w->cost_nano = r->cost_nano;
-    w->bucket = r->bucket;
-    w->attempts = r->attempts;
-    w->status = r->status;
-    w->upstream_status = r->upstream_status;
-    w->key_source = r->key_source;
-    w->usage_source = r->usage_source;
-    w->stream = r->stream;
-    w->truncated = r->truncated;
-    w->price_version = r->price_version;
-    w->kind = r->kind;
-    w->flags = r->flags;
-    w->cost_reason = r->cost_reason;
-    w->bodies = r->bodies;
-    w->reserved = 0;
+    mg_record_save(w, begun, r, id);
+    mg_record_save(w, ended, r, cost_nano);
+    mg_record_save(w, parts, r, usage.cache_write_5m);
+    mg_record_save(w, more, r, price_version);
 }
 
 
@@ -343,9 +345,7 @@ mg_record_refer(const void *data, size_t len, mg_record_ref_t *ref)
 
     p = data;
 
-    if (mg_record_string(p + shape.fixed, p + shape.len, &ref->table)
-        == NULL)
-    {
+    if (mg_record_string(p + shape.fixed, &shape.room, &ref->table) == NULL) {
         return MG_ERROR;
     }
 
@@ -359,11 +359,11 @@ static int
 mg_record_read(const void *data, size_t len, mg_record_t *r, size_t *used,
     int sealed)
 {
-    int                 rc;
-    unsigned            i;
-    const char         *p, *end;
-    mg_record_wire_t    w;
-    mg_record_shape_t   shape;
+    int                      rc;
+    unsigned                 i;
+    const char              *p, *end;
+    mg_record_shape_t        shape;
+    const mg_record_wire_t  *w;
 
     rc = mg_record_look(data, len, &shape);
 
@@ -371,33 +371,23 @@ mg_record_read(const void *data, size_t len, mg_record_t *r, size_t *used,
         return rc;
     }
 
+    w = data;
     p = data;
     end = p + shape.len;
 
-    memcpy(&w, p, shape.fixed);
-    memcpy((char *) &w + shape.fixed,
-           (const char *) &mg_record_unsaid + shape.fixed,
-           sizeof(mg_record_wire_t) - shape.fixed);
-
     if (sealed
         && mg_sum64(p + MG_RECORD_HEAD, shape.len - MG_RECORD_HEAD)
-           != w.checksum)
+           != w->checksum)
     {
         return MG_ERROR;
     }
 
-    mg_record_fixed(&w, r);
+    mg_record_fixed_get(r, w);
 
     p += shape.fixed;
 
-    for (i = 0; i < MG_RS_N; i++) {
-
-        if (i >= shape.strings) {
-            r->str[i] = mg_str_null;
-            continue;
-        }
-
-        p = mg_record_string(p, end, &r->str[i]);
+    for (i = 0; i < shape.strings; i++) {
+        p = mg_record_string(p, &shape.room, &r->str[i]);
 
         if (p == NULL) {
             return MG_ERROR;
@@ -430,7 +420,8 @@ mg_record_read(const void *data, size_t len, mg_record_t *r, size_t *used,
 static int
 mg_record_look(const void *data, size_t len, mg_record_shape_t *shape)
 {
-    uint32_t  head[2];           /* magic, len */
+    size_t                   least;
+    const mg_record_wire_t  *w;
 
     if (len < MG_RECORD_OLD_SIZE) {
 
@@ -439,13 +430,13 @@ mg_record_look(const void *data, size_t len, mg_record_shape_t *shape)
         return mg_record_begun(data, len) ? MG_AGAIN : MG_ERROR;
     }
 
-    memcpy(head, data, sizeof(head));
+    w = data;
 
-    if (head[0] == MG_RECORD_MAGIC) {
+    if (w->magic == MG_RECORD_MAGIC) {
         shape->fixed = sizeof(mg_record_wire_t);
         shape->strings = MG_RS_N;
 
-    } else if (head[0] == MG_RECORD_BEFORE) {
+    } else if (w->magic == MG_RECORD_BEFORE) {
         shape->fixed = MG_RECORD_OLD_SIZE;
         shape->strings = MG_RECORD_OLD_N;
 
@@ -453,13 +444,14 @@ mg_record_look(const void *data, size_t len, mg_record_shape_t *shape)
         return MG_ERROR;
     }
 
-    shape->len = head[1];
+    shape->len = w->len;
+    least = shape->fixed + shape->strings * sizeof(uint16_t);
 
-    if (shape->len < shape->fixed + shape->strings * sizeof(uint16_t)
-        || shape->len > MG_RECORD_SIZE_MAX)
-    {
+    if (shape->len < least || shape->len > MG_RECORD_SIZE_MAX) {
         return MG_ERROR;
     }
+
+    shape->room = shape->len - least;
 
     return len < shape->len ? MG_AGAIN : MG_OK;
 }
@@ -468,21 +460,18 @@ mg_record_look(const void *data, size_t len, mg_record_shape_t *shape)
 /* What follows it; NULL: it goes beyond the end. */
 
 static const char *
-mg_record_string(const char *p, const char *end, mg_str_t *s)
+mg_record_string(const char *p, size_t *room, mg_str_t *s)
 {
     uint16_t  n;
-
-    if ((size_t) (end - p) < sizeof(uint16_t)) {
-        return NULL;
-    }
 
     memcpy(&n, p, sizeof(uint16_t));
     p += sizeof(uint16_t);
 
-    if (n > end - p) {
+    if (n > *room) {
         return NULL;
     }
 
+    *room -= n;
     *s = mg_str_n(p, n);
 
     return p + n;
@@ -509,39 +498,21 @@ mg_record_begun(const void *data, size_t len)
 }
 
 
-static void
-mg_record_fixed(const mg_record_wire_t *w, mg_record_t *r)
-{
-    memcpy(r->id.b, w->id, 16);
-    memcpy(r->group_id.b, w->group_id, 16);
-    memcpy(r->org_id.b, w->org_id, 16);
-    memcpy(r->token_id.b, w->token_id, 16);
-    memcpy(r->shadow_of.b, w->shadow_of, 16);
-    memcpy(r->key_hash, w->key_hash, 16);
-    memcpy(r->span_id, w->span_id, 8);
-    memcpy(&r->usage, w->usage, sizeof(w->usage));
-    memcpy(&r->usage.cache_write_5m, w->parts, sizeof(w->parts));
+/* What a record of MG_RECORD_BEFORE does not say is unknown. */
 
-    r->created_at = w->created_at;
-    r->latency_us = w->latency_us;
-    r->ttft_us = w->ttft_us;
-    r->upstream_us = w->upstream_us;
-    r->request_bytes = w->request_bytes;
-    r->response_bytes = w->response_bytes;
-    r->cost_nano = w->cost_nano;
-    r->bucket = w->bucket;
-    r->attempts = w->attempts;
-    r->status = w->status;
-    r->upstream_status = w->upstream_status;
-    r->key_source = w->key_source;
-    r->usage_source = w->usage_source;
-    r->stream = w->stream;
-    r->truncated = w->truncated;
-    r->price_version = w->price_version;
-    r->kind = w->kind;
-    r->flags = w->flags;
-    r->cost_reason = w->cost_reason;
-    r->bodies = w->bodies;
+static void
+mg_record_fixed_get(mg_record_t *r, const mg_record_wire_t *w)
+{
+    if (w->magic == MG_RECORD_BEFORE) {
+        mg_record_init(r);
+
+    } else {
+        mg_record_load(w, parts, r, usage.cache_write_5m);
+        mg_record_load(w, more, r, price_version);
+    }
+
+    mg_record_load(w, begun, r, id);
+    mg_record_load(w, ended, r, cost_nano);
 }
 
 
@@ -609,22 +580,19 @@ mg_record_cut(mg_str_t s, size_t max)
 }
 
 
+/* Of what was put as it is: whatever may not stay becomes '?'. */
+
 static void
-mg_record_clean(char *out, const char *in, size_t len)
+mg_record_clean(char *out, size_t len)
 {
-    size_t          i, n;
-    const uint8_t  *p;
+    size_t    i, n;
+    uint8_t  *p;
 
-    if (mg_record_plain(out, in, len)) {
-        return;
-    }
-
-    p = (const uint8_t *) in;
+    p = (uint8_t *) out;
 
     for (i = 0; i < len; i += n) {
 
         if (p[i] >= 0x20 && p[i] < 0x7f) {
-            out[i] = in[i];
             n = 1;
             continue;
         }
@@ -632,12 +600,9 @@ mg_record_clean(char *out, const char *in, size_t len)
         n = mg_record_sequence(p + i, len - i);
 
         if (n == 0) {
-            out[i] = '?';
+            p[i] = '?';
             n = 1;
-            continue;
         }
-
-        memcpy(out + i, in + i, n);
     }
 }
 
@@ -686,59 +651,74 @@ mg_record_text(char *out, mg_str_t in)
 
 
 /*
- * Copies in steps of eight bytes (four, if there are less), of which the
- * last overlap; 1 if all were printable ASCII.
+ * Copies in steps of 16 bytes (eight or four, if there are less), of which
+ * the last overlap.  The highest bit of a byte of what it returns: one of
+ * those that were there is no printable ASCII.
  */
 
-static int
+static inline mg_record_step_t
 mg_record_plain(char *out, const char *in, size_t len)
 {
-    size_t    i;
-    uint32_t  a, b;
-    uint64_t  x, odd;
+    size_t            i, at;
+    uint32_t          a, b;
+    uint64_t          half[2];
+    mg_record_step_t  x, odd;
 
-    odd = 0;
+    odd = (mg_record_step_t) { 0 };
 
-    if (len >= 8) {
+    if (len >= sizeof(x)) {
 
-        for (i = 0; i < len - 8; i += 8) {
-            memcpy(&x, in + i, 8);
-            memcpy(out + i, &x, 8);
-            odd |= mg_record_odd(x);
+        for (i = 0; i < len; i += sizeof(x)) {
+            at = i < len - sizeof(x) ? i : len - sizeof(x);
+            memcpy(&x, in + at, sizeof(x));
+            memcpy(out + at, &x, sizeof(x));
+            odd |= (x + 0x01) | (x - 0x20);
         }
 
-        memcpy(&x, in + len - 8, 8);
-        memcpy(out + len - 8, &x, 8);
-
-        return (odd | mg_record_odd(x)) == 0;
+        return odd;
     }
 
-    if (len >= 4) {
+    if (len >= 8) {
+        memcpy(&half[0], in, 8);
+        memcpy(&half[1], in + len - 8, 8);
+        memcpy(out, &half[0], 8);
+        memcpy(out + len - 8, &half[1], 8);
+
+    } else if (len >= 4) {
         memcpy(&a, in, 4);
         memcpy(&b, in + len - 4, 4);
         memcpy(out, &a, 4);
         memcpy(out + len - 4, &b, 4);
 
-        return mg_record_odd((uint64_t) a << 32 | b) == 0;
+        half[0] = (uint64_t) a << 32 | b;
+        half[1] = half[0];
+
+    } else {
+
+        for (i = 0; i < len; i++) {
+            out[i] = in[i];
+            odd[i] = ((uint8_t) in[i] + 0x01) | ((uint8_t) in[i] - 0x20);
+        }
+
+        return odd;
     }
 
-    for (i = 0; i < len; i++) {
-        out[i] = in[i];
-        odd |= mg_record_odd((uint8_t) in[i] | 0x2020202020202000ULL);
-    }
+    memcpy(&x, half, sizeof(x));
 
-    return odd == 0;
+    return (x + 0x01) | (x - 0x20);
 }
 
 
-/* The highest bit of each byte: it is above 0x7e, or below 0x20. */
+/*
+ * The highest bit of a byte: it is above 0x7e, or below 0x20, or there is
+ * such a one before it.
+ */
 
 static inline uint64_t
 mg_record_odd(uint64_t x)
 {
-    return (x | (x + 0x0101010101010101ULL)
-            | ((x - 0x2020202020202020ULL) & ~x))
-           & 0x8080808080808080ULL;
+    return ((x + 0x0101010101010101ULL) | (x - 0x2020202020202020ULL))
+           & MG_RECORD_HIGH;
 }
 
 

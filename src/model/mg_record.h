@@ -67,39 +67,47 @@ enum {
 };
 
 
+/*
+ * The fields up to the strings are in the order of the wire form, which takes
+ * them by runs (mg_record.c), without holes.
+ */
 typedef struct {
     mg_uuid_t          id;                /* version 7; carries the time */
     mg_uuid_t          group_id;
     mg_uuid_t          org_id;
     mg_uuid_t          token_id;          /* all zero: none */
+    uint8_t            key_hash[16];      /* keyed hash of the sticky key */
     int64_t            created_at;        /* us since 1970; its date names
                                              the partition */
-    uint8_t            key_hash[16];      /* keyed hash of the sticky key */
-    uint8_t            key_source;        /* 0 none, 1 header/expression,
-                                             2 body, 3 token */
-    uint8_t            usage_source;      /* mg_usage_source_e */
-    uint8_t            stream;
-    uint8_t            truncated;
-    uint8_t            kind;              /* mg_record_kind_e */
-    uint8_t            flags;             /* MG_RECORD_FORCED, ... */
-    uint8_t            cost_reason;       /* mg_cost_reason_e */
-    uint8_t            bodies;            /* MG_POLICY_*_BODY: what follows
-                                             the strings */
-    uint16_t           status;            /* sent to the client */
-    uint16_t           upstream_status;   /* 0: none */
-    int32_t            bucket;            /* -1: not by bucket */
-    int32_t            attempts;
     int64_t            latency_us;        /* request begun to last byte */
     int64_t            ttft_us;           /* -1 unknown */
     int64_t            upstream_us;       /* -1 unknown */
     int64_t            request_bytes;
     int64_t            response_bytes;
     mg_usage_t         usage;
+
     int64_t            cost_nano;         /* MG_TOKENS_UNKNOWN: null */
+    int32_t            bucket;            /* -1: not by bucket */
+    int32_t            attempts;
+    uint16_t           status;            /* sent to the client */
+    uint16_t           upstream_status;   /* 0: none */
+    uint8_t            key_source;        /* 0 none, 1 header/expression,
+                                             2 body, 3 token */
+    uint8_t            usage_source;      /* mg_usage_source_e */
+    uint8_t            stream;
+    uint8_t            truncated;
+
     uint64_t           price_version;     /* 0: none */
     mg_uuid_t          shadow_of;         /* the client's; all zero: none */
     uint8_t            span_id[8];        /* sent to the provider as parent
                                              of its span; all zero: none */
+    uint8_t            kind;              /* mg_record_kind_e */
+    uint8_t            flags;             /* MG_RECORD_FORCED, ... */
+    uint8_t            cost_reason;       /* mg_cost_reason_e */
+    uint8_t            bodies;            /* MG_POLICY_*_BODY: what follows
+                                             the strings */
+    uint32_t           reserved;          /* 0 */
+
     mg_str_t           str[MG_RS_N];
     mg_str_t           request_body;      /* at most MG_RECORD_BODY_MAX */
     mg_str_t           response_body;

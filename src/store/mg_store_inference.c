@@ -21,12 +21,6 @@
 /* Tables in one statement; each takes six locks, or a few more. */
 #define MG_INFERENCE_BATCH       32
 
-/*
- * How far created_at may be from the time in an id.  They are made of one
- * reading of the clock; the rest is for rows that came by other ways.
- */
-#define MG_INFERENCE_APART_US    1000000LL
-
 /* Rows of one answer about one: shadows are members, 16 at most. */
 #define MG_INFERENCE_NEAR        16
 
@@ -216,6 +210,20 @@ mg_store_inference_params(mg_str_t org_id, const mg_inference_source_t *s,
 }
 
 
+mg_str_t
+mg_store_inference_bound(int64_t us, char out[MG_UUID_LEN + 1])
+{
+    mg_uuid_t  bound;
+
+    static const uint8_t  none[10];
+
+    mg_uuid_v7(&bound, us, none);
+    mg_uuid_format(&bound, out);
+
+    return mg_str_n(out, MG_UUID_LEN);
+}
+
+
 int
 mg_store_inference_source(mg_pg_t *c, mg_str_t org_id, mg_str_t ref,
     mg_arena_t *a, mg_inference_source_t *s, mg_error_t *e)
@@ -331,26 +339,20 @@ static void
 mg_inference_where(mg_buf_t *b, mg_pg_params_t *p,
     const mg_inference_filter_t *f)
 {
-    char       id[MG_UUID_LEN + 1];
-    size_t     i;
-    mg_str_t   value;
-    mg_uuid_t  bound;
-
-    static const uint8_t  none[10];
+    char      id[MG_UUID_LEN + 1];
+    size_t    i;
+    mg_str_t  value;
 
     mg_pg_param_time(p, f->since);
     mg_buf_printf(b, " and t.created_at >= $%u", p->n);
     mg_pg_param_time(p, f->until);
     mg_buf_printf(b, " and t.created_at < $%u", p->n);
 
-    mg_uuid_v7(&bound, f->since - MG_INFERENCE_APART_US, none);
-    mg_uuid_format(&bound, id);
-    mg_pg_param_str(p, mg_str_n(id, MG_UUID_LEN));
+    mg_pg_param_str(p, mg_store_inference_bound(f->since
+                                                - MG_INFERENCE_APART_US, id));
     mg_buf_printf(b, " and t.inference_id >= $%u::uuid", p->n);
 
-    mg_uuid_v7(&bound, f->until + MG_INFERENCE_APART_US, none);
-    mg_uuid_format(&bound, id);
-    value = mg_str_n(id, MG_UUID_LEN);
+    value = mg_store_inference_bound(f->until + MG_INFERENCE_APART_US, id);
 
     /* of the same length and in lower case, both */
 

@@ -27,6 +27,12 @@
 #define MG_DAY_US                  (24LL * 3600 * 1000000)
 #define MG_INFERENCE_WINDOW_US     (MG_INFERENCE_WINDOW_DAYS * MG_DAY_US)
 
+/*
+ * How far created_at may be from the time in an id.  They are made of one
+ * reading of the clock; the rest is for rows that came by other ways.
+ */
+#define MG_INFERENCE_APART_US      1000000LL
+
 
 /* Where the inferences of a group are. */
 typedef struct {
@@ -91,6 +97,9 @@ typedef struct {
  * (or less, if the connection has less); ended with mg_store_end().
  */
 int mg_store_inference_begin(mg_pg_t *c, mg_error_t *e);
+
+/* The lowest id of that time, of MG_UUID_LEN characters. */
+mg_str_t mg_store_inference_bound(int64_t us, char out[MG_UUID_LEN + 1]);
 
 /* ref: UUID or name, of a deleted group too.  MG_E_NOT_FOUND. */
 int mg_store_inference_source(mg_pg_t *c, mg_str_t org_id, mg_str_t ref,

@@ -24,7 +24,10 @@ const mg_str_t  mg_part_names[MG_PART_N] = {
 };
 
 
-/* As of mg_part_e; $1 to $3: organisation, since, until. */
+/*
+ * As of mg_part_e; $1 to $5: organisation, since, until, ids of those times,
+ * which are what the rows are found by.
+ */
 
 #define MG_PERFORMANCE_PART                                                   \
     "case when t.kind = 'shadow' then 3 when t.dry_run then 2 "               \
@@ -32,7 +35,8 @@ const mg_str_t  mg_part_names[MG_PART_N] = {
 
 #define MG_PERFORMANCE_WINDOW                                                 \
     "t.org_id = $1 and t.created_at >= $2::timestamptz "                      \
-    "and t.created_at < $3::timestamptz"
+    "and t.created_at < $3::timestamptz "                                     \
+    "and t.inference_id >= $4::uuid and t.inference_id < $5::uuid"
 
 #define MG_PERFORMANCE_FAULT                                                  \
     "coalesce(t.status = 429 or t.error_class in ('timeout', 'connect', "     \
@@ -121,6 +125,8 @@ static const char  mg_performance_times_tail[] =
     "(r.part, r.served, r.b))) m) w group by 1, 2, 3";
 
 
+static void mg_performance_window(mg_pg_params_t *p, int64_t since,
+    int64_t until);
 static int mg_performance_times(mg_pg_t *c, mg_str_t table,
     const mg_pg_params_t *p, const char *column, size_t offset,
     mg_performance_t *rows, unsigned n, mg_error_t *e);
@@ -147,8 +153,7 @@ mg_store_performance(mg_pg_t *c, mg_str_t org_id,
         return MG_ERROR;
     }
 
-    mg_pg_param_time(&p, since);
-    mg_pg_param_time(&p, until);
+    mg_performance_window(&p, since, until);
 
     mg_buf_init(&sql, 0);
     mg_buf_z(&sql, mg_performance_head);
@@ -228,6 +233,23 @@ mg_performance_row(const mg_pg_rows_t *r, int row, mg_arena_t *a, void *out)
     }
 
     return MG_OK;
+}
+
+
+/* $2 to $5. */
+
+static void
+mg_performance_window(mg_pg_params_t *p, int64_t since, int64_t until)
+{
+    char  id[MG_UUID_LEN + 1];
+
+    mg_pg_param_time(p, since);
+    mg_pg_param_time(p, until);
+
+    mg_pg_param_str(p, mg_store_inference_bound(since - MG_INFERENCE_APART_US,
+                                                id));
+    mg_pg_param_str(p, mg_store_inference_bound(until + MG_INFERENCE_APART_US,
+                                                id));
 }
 
 
@@ -315,8 +337,7 @@ mg_store_performance_feedback(mg_pg_t *c, mg_str_t org_id,
         return MG_ERROR;
     }
 
-    mg_pg_param_time(&p, since);
-    mg_pg_param_time(&p, until);
+    mg_performance_window(&p, since, until);
 
     mg_buf_init(&sql, 0);
     mg_buf_printf(&sql, "select t.model_assigned, f.name, "

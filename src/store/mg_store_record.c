@@ -81,7 +81,7 @@ static unsigned mg_records_run(const mg_records_t *s, unsigned first);
 static int mg_records_table(mg_records_t *s, mg_str_t name, mg_str_t *table,
     mg_error_t *e);
 static int mg_record_cmp(const void *one, const void *two);
-static void mg_record_row(mg_records_t *s, const mg_record_t *r);
+static void mg_record_row(mg_records_t *s, const mg_record_t *r, size_t wire);
 static char *mg_record_row_rest(char *p, const mg_record_t *r);
 static char *mg_record_row_more(char *p, const mg_record_t *r);
 static char *mg_record_row_hex(char *p, const uint8_t *bytes);
@@ -102,16 +102,6 @@ static const mg_str_t  mg_record_usage_sources[] = {
 
 static const mg_str_t  mg_record_kinds[] = {
     mg_str("inference"), mg_str("shadow")
-};
-
-/* In the order of MG_RECORD_COLUMNS. */
-
-static const mg_record_string_e  mg_record_strings[] = {
-    MG_RS_GROUP, MG_RS_MODEL_REQUESTED, MG_RS_MODEL_ASSIGNED,
-    MG_RS_MODEL_SERVED, MG_RS_UPSTREAM_MODEL, MG_RS_PROVIDER, MG_RS_ROLE,
-    MG_RS_REQUEST_ID, MG_RS_UPSTREAM_REQUEST_ID, MG_RS_TRACEPARENT,
-    MG_RS_METHOD, MG_RS_PATH, MG_RS_CLIENT, MG_RS_UPSTREAM_ADDR,
-    MG_RS_ERROR_CLASS
 };
 
 
@@ -310,17 +300,19 @@ mg_records_copy(mg_records_t *s, mg_str_t target, unsigned first,
 {
     size_t    more;
     unsigned  i;
-    mg_str_t  sql;
+    mg_str_t  wire;
 
-    sql = mg_arena_printf(s->arena, "copy %.*s (" MG_RECORD_COLUMNS
-                          ") from stdin (format binary)",
-                          MG_STR_ARG(target));
+    s->rows.len = 0;
+    mg_buf_z(&s->rows, "copy ");
+    mg_buf_str(&s->rows, target);
+    mg_buf_z(&s->rows, " (" MG_RECORD_COLUMNS ") from stdin (format binary)");
+    mg_buf_char(&s->rows, '\0');
 
-    if (sql.data == NULL) {
+    if (s->rows.failed) {
         return mg_store_memory(e);
     }
 
-    if (mg_pg_copy_begin(s->c, sql.data, e) != MG_OK) {
+    if (mg_pg_copy_begin(s->c, s->rows.data, e) != MG_OK) {
         return MG_ERROR;
     }
 
@@ -330,16 +322,15 @@ mg_records_copy(mg_records_t *s, mg_str_t target, unsigned first,
 
     for (i = first; i < end; i++) {
 
-        if (mg_record_get(s->sorted[i]->wire.data, s->sorted[i]->wire.len,
-                          &s->record)
-            != MG_OK)
-        {
+        wire = s->sorted[i]->wire;
+
+        if (mg_record_get(wire.data, wire.len, &s->record) != MG_OK) {
             (void) mg_pg_copy_end(s->c, "damaged", e);
             return mg_error_set(e, MG_E_INVALID, NULL,
                                 "the record is damaged");
         }
 
-        mg_record_row(s, &s->record);
+        mg_record_row(s, &s->record, wire.len);
 
         more = s->rows.len % MG_PG_COPY_PIECE;
 
@@ -427,23 +418,17 @@ mg_record_cmp(const void *one, const void *two)
     mg_pg_row_int8(p, (n) < 0 ? MG_UNKNOWN : (n))
 
 
+/* wire: bytes of the record, which are more than its strings and bodies. */
+
 static void
-mg_record_row(mg_records_t *s, const mg_record_t *r)
+mg_record_row(mg_records_t *s, const mg_record_t *r, size_t wire)
 {
     char      *p;
-    size_t     size;
     mg_buf_t  *b;
-    mg_str_t   str;
     unsigned   i;
 
     b = &s->rows;
-    size = MG_RECORD_ROW_SIZE + r->request_body.len + r->response_body.len;
-
-    for (i = 0; i < MG_RS_N; i++) {
-        size += r->str[i].len;
-    }
-
-    p = mg_buf_reserve(b, size);
+    p = mg_buf_reserve(b, MG_RECORD_ROW_SIZE + wire);
 
     if (p == NULL) {
         return;
@@ -457,12 +442,8 @@ mg_record_row(mg_records_t *s, const mg_record_t *r)
     p = mg_pg_row_uuid(p, &r->org_id);
     p = mg_pg_row_uuid(p, &r->group_id);
 
-    for (i = 0;
-         i < sizeof(mg_record_strings) / sizeof(mg_record_strings[0]);
-         i++)
-    {
-        str = r->str[mg_record_strings[i]];
-        p = mg_pg_row_str(p, str.len ? str : mg_str_null);
+    for (i = MG_RS_GROUP; i <= MG_RS_ERROR_CLASS; i++) {
+        p = r->str[i].len ? mg_pg_row_str(p, r->str[i]) : mg_pg_row_null(p);
     }
 
     p = mg_record_row_rest(p, r);
@@ -557,7 +538,7 @@ mg_record_row_more(char *p, const mg_record_t *r)
 static char *
 mg_record_row_hex(char *p, const uint8_t *bytes)
 {
-    char      hex[2 * sizeof(uint64_t) + 1];
+    uint32_t  len;
     uint64_t  n;
 
     memcpy(&n, bytes, sizeof(uint64_t));
@@ -566,9 +547,14 @@ mg_record_row_hex(char *p, const uint8_t *bytes)
         return mg_pg_row_null(p);
     }
 
-    mg_hex(bytes, sizeof(uint64_t), hex);
+    len = htonl(2 * sizeof(uint64_t));
+    memcpy(p, &len, 4);
 
-    return mg_pg_row_str(p, mg_str_n(hex, sizeof(hex) - 1));
+    /* with a NUL, which the next column takes the place of */
+
+    mg_hex(bytes, sizeof(uint64_t), p + 4);
+
+    return p + 4 + 2 * sizeof(uint64_t);
 }
 
 

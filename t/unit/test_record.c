@@ -226,6 +226,54 @@ bodies(void)
 }
 
 
+/* A spool is read by another release: what is where is for ever. */
+
+static void
+places(void)
+{
+    char         *p;
+    unsigned      i;
+    mg_record_t   r;
+
+#define at(offset, field)  { #field, offset, &r.field, sizeof(r.field) }
+
+    const struct {
+        const char  *name;
+        size_t       offset;
+        const void  *data;
+        size_t       len;
+    } fields[] = {
+        at(16, id), at(32, group_id), at(48, org_id), at(64, token_id),
+        at(80, key_hash), at(96, created_at), at(104, latency_us),
+        at(112, ttft_us), at(120, upstream_us), at(128, request_bytes),
+        at(136, response_bytes), at(144, usage.input),
+        at(200, usage.audio_out), at(208, cost_nano), at(216, bucket),
+        at(220, attempts), at(224, status), at(226, upstream_status),
+        at(228, key_source), at(229, usage_source), at(230, stream),
+        at(231, truncated), at(232, usage.cache_write_5m),
+        at(256, usage.marks), at(264, price_version), at(272, shadow_of),
+        at(288, span_id), at(296, kind), at(297, flags), at(298, cost_reason),
+        at(299, bodies)
+    };
+
+#undef at
+
+    fill(&r);
+    mg_record_encode(&r, room);
+    p = (char *) room;
+
+    is_mem(p, 4, "MGR4", 4, "magic");
+
+    for (i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+        is_mem(p + fields[i].offset, fields[i].len, fields[i].data,
+               fields[i].len, "%s at %zu", fields[i].name, fields[i].offset);
+    }
+
+    is_mem(p + 300, 4, "\0\0\0\0", 4, "nothing");
+    is_mem(p + 304, 10, "\x08\0string 0", 10, "the first string");
+}
+
+
 /* What the release before has left in a spool. */
 
 static void
@@ -322,6 +370,42 @@ hostile_strings(void)
 }
 
 
+/* Wherever in a string of whatever length it is. */
+
+static void
+odd_bytes(void)
+{
+    char         text[40];
+    size_t       len, at, used;
+    unsigned     good, all;
+    mg_record_t  r, back;
+
+    good = 0;
+    all = 0;
+
+    for (len = 1; len <= sizeof(text); len++) {
+
+        for (at = 0; at < len; at++) {
+            memset(text, '~', len);
+            text[at] = (at & 1) ? '\x7f' : '\x1f';
+
+            mg_record_init(&r);
+            r.str[MG_RS_PATH] = mg_str_n(text, len);
+            r.str[MG_RS_CLIENT] = mg_str("~");
+            mg_record_encode(&r, room);
+            mg_record_decode(room, mg_record_size(&r), &back, &used);
+
+            text[at] = '?';
+            good += mg_str_eq(back.str[MG_RS_PATH], r.str[MG_RS_PATH])
+                    && mg_str_eq(back.str[MG_RS_CLIENT], mg_str("~"));
+            all++;
+        }
+    }
+
+    is_int(good, all, "an odd byte in any place is found, and it alone");
+}
+
+
 static void
 damaged(void)
 {
@@ -362,7 +446,9 @@ main(void)
     long_strings();
     bodies();
     hostile_strings();
+    odd_bytes();
     damaged();
+    places();
     before();
 
     return done_testing();
