@@ -10,7 +10,10 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::Bin/lib";
+use IO::Socket::INET;
 use JSON::PP ();
+use POSIX ();
+use Socket qw(SO_RCVBUF);
 use Test::More;
 use Time::HiRes qw(sleep time);
 
@@ -80,6 +83,10 @@ my $gw = Gateway->new(server => $Gateway::locations . join '',
     place('late', 'model_fallback on timeout=1s budget=100% breaker=200;'),
     place('later', 'model_fallback on timeout=1s budget=100% breaker=200;')
         =~ s/quick_proxy/later_proxy/r,
+    place('just', 'model_fallback on timeout=1s budget=100% breaker=200;')
+        =~ s/quick_proxy/just_proxy/r,
+    place('enough', 'model_fallback on timeout=8s budget=100% breaker=200;')
+        =~ s/quick_proxy/later_proxy/r,
     place('patient', 'model_fallback on budget=100% breaker=200;')
         =~ s/quick_proxy/later_proxy/r,
     place('only', 'model_fallback on statuses=503 budget=100% breaker=200;'),
@@ -107,6 +114,7 @@ $proxy =~ s/proxy_read_timeout .*/proxy_read_timeout 2s;/;
 spew($gw->dir . '/quick_proxy.conf', $proxy);
 $proxy =~ s/timeout 2s/timeout 60s/;
 spew($gw->dir . '/later_proxy.conf', $proxy);
+spew($gw->dir . '/just_proxy.conf', $proxy =~ s/timeout 60s/timeout 950ms/r);
 spew($gw->dir . '/small_proxy.conf', $proxy =~ s/client_body_buffer_size.*//r);
 
 $gw->allow(qr/Connection refused|timed out|prematurely closed/);
@@ -143,6 +151,16 @@ group('same', [ 'a/model-a', 'champion', 100 ],
 group('gone', [ 'dead/one', 'champion', 100 ], [ 'dead/two', 'fallback', 0 ],
       [ 'b/model-b', 'fallback', 0 ]);
 group('alone', [ 'a/model-a', 'champion', 100 ]);
+# a server that takes connections and reads nothing
+
+my $deaf = IO::Socket::INET->new(Listen => 8, LocalAddr => '127.0.0.1') or die;
+$deaf->sockopt(SO_RCVBUF, 4096);
+made('providers', { id => 'deaf',
+                    base_url => 'http://127.0.0.1:' . $deaf->sockport });
+made('models', { id => 'deaf/m' });
+group('deaf', [ 'a/model-a', 'champion', 100 ], [ 'deaf/m', 'fallback', 0 ]);
+group('silent', [ 'd/model-d', 'champion', 100 ],
+      [ 'c/model-c', 'fallback', 0 ]);
 
 
 sub infer {
@@ -167,7 +185,7 @@ sub metric {
     return $text =~ /^\Q$name\E (\S+)$/m ? $1 : undef;
 }
 
-ok wait_until(sub { infer('alone')->{status} == 200 }), 'the groups are there';
+ok wait_until(sub { infer('silent')->{status} == 200 }), 'the groups are there';
 ok wait_until(sub { infer('chain')->{status} == 200 }), 'all of them';
 forget();
 
@@ -285,11 +303,31 @@ subtest 'time' => sub {
     is $r->{status}, 503, 'the time for all attempts is over';
     is asked(), 'a=1', 'nobody else is asked';
 
+    # longer than all may take, and a moment less, which is no time for anybody
+
+    for my $where (qw(late just)) {
+        forget();
+        $r = infer('silent', { d => { hang => 1 } }, $where);
+        is $r->{status}, 504, "$where: silence until it is over";
+        is asked(), 'd=1', "$where: nobody else is asked";
+        is $r->{headers}{'x-model-variant'}, 'd/model-d', "$where: who it was";
+        is $r->{json}{error}{code}, 'gateway_timeout', "$where: says so";
+        like $r->{headers}{'retry-after'} // '', qr/^\d+$/,
+             "$where: and when to come again";
+    }
+
     my $begun = time;
     $r = infer('pair', { a => { status => 503, body => '' },
                          b => { hang => 1 } }, 'later');
     is $r->{status}, 504, 'what is left of it holds for the next one';
     cmp_ok time - $begun, '<', 30, 'which had less than its own time';
+
+    $begun = time;
+    $r = infer('deaf', { a => { status => 503, body => '' } }, 'enough',
+               text => 'x' x 4_000_000);
+    is $r->{status}, 504, 'a server that does not read';
+    is $r->{headers}{'x-model-variant'}, 'deaf/m', 'which was asked';
+    cmp_ok time - $begun, '<', 40, 'is not waited for either';
 
     $r = infer('pair', { a => { status => 503, body => '' },
                          b => { headers => [ 'Content-Type', 'text/plain' ],
@@ -320,6 +358,20 @@ subtest 'Retry-After' => sub {
     is infer('pair', {}, 'off')->{json}{who}, 'a', 'off: it is asked';
     ok wait_until(sub { infer('pair')->{json}{who} eq 'a' }),
        'and again when its pause is over';
+
+    my $soon = POSIX::strftime('%a, %d %b %Y %H:%M:%S GMT', gmtime time + 3);
+    my %asked = (status => 503, body => '',
+                 headers => [ 'Retry-After' => $soon ]);
+    is infer('pair', { a => \%asked })->{json}{who}, 'b', 'until a date';
+    is infer('pair')->{json}{who}, 'b', 'which has not come';
+    ok wait_until(sub { infer('pair')->{json}{who} eq 'a' }), 'until it comes';
+
+    for my $value ('Sun, 06 Nov 1994 08:49:37 GMT', '-5', 'soon', '') {
+        is infer('pair', { a => { %asked, headers =>
+                                  [ 'Retry-After' => $value ] } })
+               ->{json}{who}, 'b', qq(Retry-After "$value");
+        is infer('pair')->{json}{who}, 'a', 'is no time to wait';
+    }
 
     infer('pair', { a => { status => 200, json => { who => 'a' },
                            headers => [ 'Retry-After' => 60 ] } });

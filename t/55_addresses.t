@@ -13,6 +13,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use IO::Socket::INET;
+use Socket;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
@@ -32,6 +33,8 @@ my $server = <<'END';
             return 200 '{"server":"$server_addr","uri":"$request_uri",
                          "key":"$http_authorization"}';
         }
+
+        location /busy { return 503; }
 END
 
 my @fast = map { "127.0.0.$_" } 2, 3, 4;
@@ -58,6 +61,14 @@ my $gw = Gateway->new(
             model_split on;
             model_fallback on;
             rewrite ^/back(/.*)$ $1 break;
+            include model_proxy.conf;
+        }
+
+        location /bound/ {
+            model_auth off;
+            model_split on;
+            model_fallback on timeout=2s budget=100%;
+            rewrite ^/bound(/.*)$ $1 break;
             include model_proxy.conf;
         }
 END
@@ -442,5 +453,44 @@ subtest 'what cannot be configured' => sub {
     }
 };
 
+
+# What is left of "timeout=" is for all addresses of a fallback together.  These
+# take no connection: their queues are full.
+
+subtest 'addresses that are silent' => sub {
+    my @dark = map { "127.0.0.$_" } 5, 6;
+    my @full;
+
+    for my $address (@dark) {
+        socket my $s, PF_INET, SOCK_STREAM, 0 or die;
+        setsockopt $s, SOL_SOCKET, SO_REUSEADDR, 1;
+        bind $s, pack_sockaddr_in($port, inet_aton($address)) or die $!;
+        listen $s, 0 or die;
+
+        push @full, $s, map {
+            IO::Socket::INET->new(PeerAddr => $address, PeerPort => $port,
+                                  Blocking => 0) } 1 .. 3;
+    }
+
+    $dns->set('dark.test' => { a => [@dark], ttl => 60 });
+    made('providers', { id => 'dark', base_url => "http://dark.test:$port" });
+    made('providers', { id => 'busy',
+                        base_url => "http://long.test:$port/busy" });
+    made('models', { id => "$_/m" }) for qw(dark busy);
+    $gw->group('lost', {}, [ 'busy/m', 'champion', 100 ],
+               [ 'dark/m', 'fallback', 0 ]);
+
+    my $r;
+    ok wait_until(sub {
+        $r = $gw->fetch(POST => '/bound/v1/x', {}, { model => 'lost' });
+        $r->{status} != 404;
+    }), 'in effect';
+    is $r->{status}, 504, 'nobody answers';
+    is $r->{headers}{'x-model-variant'}, 'dark/m', 'the fallback last';
+
+    my $asked = () = $gw->log
+        =~ m{timed out[^\n]*http://127\.0\.0\.[56]:$port/}g;
+    is $asked, 1, 'one of its addresses has had all of the time';
+};
 
 done_testing;

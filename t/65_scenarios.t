@@ -17,6 +17,7 @@ use Test::More;
 use Time::HiRes qw(sleep time);
 
 use Gateway;
+use H2;
 use Host qw(free_port slurp spew wait_until);
 use Services;
 use Upstream;
@@ -138,6 +139,12 @@ my %acts;
                  chunks => [ \0.6, stream($who, asked => 1) ] };
     },
     mute => sub { { headers => [ @sse ], chunks => [ \3600 ] } },
+    patience => sub {
+        my ($who, $stream) = @_;
+        return { %{ $acts{ok}->(@_) }, delay => 20 } if !$stream;
+        return { headers => [ @sse ],
+                 chunks => [ \20, stream($who, asked => 1) ] };
+    },
 
     # the middle
     cut => sub {
@@ -241,7 +248,8 @@ sub claude {
 #          on; b does "ok" unless stated; b => 'nobody': there is no fallback;
 #          b => 'absent': nobody listens where it should be
 # how      "stream", "plain", or both, one after the other with groups of
-#          their own
+#          their own; streams of %over_h2 over HTTP/2 as well
+# early    1: sent before all rows, and looked at in its turn
 # see      what each request comes to:
 #   wait     seconds before it; again: until the first one is asked
 #   asked    who gets it, in this order
@@ -249,6 +257,7 @@ sub claude {
 #   status   200 unless stated
 #   body     bytes; unless stated the whole answer of who served
 #   cut      1: the answer ends before its end
+#   since    the first byte comes after so many seconds at least
 #   class    error_class of the record
 #   usage    provider (unless stated), partial, none
 #   failed   attempt_log: [ who, status or undef, class ], ...
@@ -393,7 +402,18 @@ my @rows = (
       protocol => 'anthropic', how => 'stream',
       see => [ { %half, body => claude('a'), usage => 'partial',
                  tokens => [ 7, 1 ] } ] },
+
+    { name => 'the first token after 20 s', where => 'patient', early => 1,
+      a => 'patience', see => [ { %by_a, since => 20 } ] },
 );
+
+
+my %over_h2 = map { $_ => 1 } 'all is well', '429 with Retry-After, once',
+    '503, always', 'reset before the head', 'silence, nobody else',
+    'cut after 40 of 60 tokens', 'reset after 40 of 60 tokens',
+    'a stall that does not', 'a malformed chunk of the framing', 'no [DONE]',
+    'an error inside', 'context_length_exceeded', 'a fallback that refuses',
+    'a fallback that is cut';
 
 
 # -- the providers --
@@ -436,11 +456,14 @@ sub asked {
 
 
 for my $i (0 .. $#rows) {
-    for my $how (qw(plain stream)) {
+    for my $way (qw(plain stream h2)) {
         my $row = $rows[$i];
-        next if ($row->{how} // $how) ne $how;
-        $cases{"c$i-$how"} = { row => $row, how => $how, id => "c$i-$how",
-                               name => "$row->{name}, $how", n => $i };
+        my $how = $way eq 'h2' ? 'stream' : $way;
+        next if ($row->{how} // $how) ne $how
+                || $way eq 'h2' && !$over_h2{$row->{name}};
+        $cases{"c$i-$way"} = { row => $row, how => $how, id => "c$i-$way",
+                               way => $way, name => "$row->{name}, $way",
+                               n => $i };
     }
 }
 
@@ -449,17 +472,23 @@ for my $i (0 .. $#rows) {
 
 # -- the gateway --
 
-my $gw = Gateway->new(server => $Gateway::locations . join '', map {
-    my ($where, $options) = @$_;
-    <<END } [ 'rows', 'breaker=200' ], [ 'breaker', 'breaker=3 pause=2s' ]);
+my $h2 = free_port();
+my $server = $Gateway::locations . join '', map {
+    my ($where, $options, $proxy) = @$_;
+    <<END } [ 'rows', 'breaker=200', 'quick' ],
         location /$where/ {
             model_auth off;
             model_split on;
             model_fallback on budget=100% $options;
             rewrite ^/$where(/.*)\$ \$1 break;
-            include quick_proxy.conf;
+            include ${proxy}_proxy.conf;
         }
 END
+    [ 'breaker', 'breaker=3 pause=2s', 'quick' ],
+    [ 'patient', 'timeout=5s', 'model' ];
+
+my $gw = Gateway->new(server => $server,
+    servers => "    server { listen 127.0.0.1:$h2 http2; $server }\n");
 
 my $proxy = slurp($gw->dir . '/model_proxy.conf');
 $proxy =~ s/proxy_read_timeout .*/proxy_read_timeout 1600ms;/;
@@ -512,11 +541,27 @@ ok wait_until(sub {
 sub infer {
     my ($case) = @_;
 
-    my $where = $case->{row}{where} // 'rows';
+    my $uri = '/' . ($case->{row}{where} // 'rows') . '/v1/chat/completions';
+    my $body = { model => $case->{id}, messages => [],
+                 $case->{how} eq 'stream' ? (stream => JSON::PP::true) : () };
 
-    return $gw->fetch(POST => "/$where/v1/chat/completions", {},
-        { model => $case->{id}, messages => [],
-          $case->{how} eq 'stream' ? (stream => JSON::PP::true) : () });
+    return over_h2($uri, $body) if $case->{way} eq 'h2';
+    return $gw->fetch(POST => $uri, {}, $body) if !$case->{row}{early};
+    return (delete $case->{wire})->response if $case->{wire};
+
+    $case->{wire} = $gw->wire;
+    $case->{wire}->request(POST => $uri, {}, $body);
+}
+
+
+sub over_h2 {
+    my ($uri, $body) = @_;
+
+    my $c = H2->new($h2);
+    $c->request({ ':path' => $uri, 'content-type' => 'application/json' },
+                $json->encode($body));
+    my ($r) = $c->responses(1);
+    return { %$r, complete => $r->{ended} && !defined $r->{reset} };
 }
 
 
@@ -568,11 +613,13 @@ sub check_client {
                    : plain($who, $see->{reason}));
 
     is $r->{status}, $see->{status} // 200, 'status';
-    is $r->{headers}{'x-model-variant'}, "$case->{id}-$who/m", 'variant';
+    is $r->{headers}{'x-model-variant'}, "$case->{id}-$who/m", 'variant'
+        if $r->{headers};
     is !!$r->{complete}, !$see->{cut}, $see->{cut} ? 'cut' : 'whole';
 
     if ($see->{own}) {
-        ok eval { Wire::decode($r)->{error}{message} }, "the gateway's words";
+        ok eval { $json->decode($r->{body})->{error}{message} },
+           "the gateway's words";
         return;
     }
 
@@ -603,6 +650,8 @@ sub check_record {
     is_deeply [ map { [ @$_{qw(variant status error)} ] } @$log ],
        [ map { [ "$case->{id}-$_->[0]/m", @$_[1, 2] ] } @$failed ],
        'record: those that failed';
+    cmp_ok $rec->{ttft_us} // 0, '>=', $see->{since} * 1e6, 'record: ttft'
+        if $see->{since};
     check_cost($see, $rec);
 }
 
@@ -645,7 +694,7 @@ sub check {
 
     # what goes elsewhere until the pause is over is no part of the row
     wait_until(sub {
-        my $before = asked($case->{id});
+        my $before = $case->{row}{early} ? '' : asked($case->{id});
         $r = infer($case);
         $case->{requests}++;
         $asked = substr asked($case->{id}), length $before;
@@ -654,16 +703,22 @@ sub check {
 
     is $asked, $see->{asked}, 'who was asked';
     check_client($case, $see, $r);
+    my $n = $case->{requests};
     return sub {
         my ($by_id) = @_;
-        check_record($case, $see, $by_id->{$r->{headers}{'x-inference-id'}}
-                                  // {});
+
+        # H2 reads no headers; ids grow with time
+        my $id = $r->{headers} ? $r->{headers}{'x-inference-id'}
+                               : (sort keys %$by_id)[$n - 1];
+        check_record($case, $see, $by_id->{$id} // {});
     };
 }
 
 
 my @in_order = sort { $a->{n} <=> $b->{n} || $a->{how} cmp $b->{how} }
                values %cases;
+
+infer($_) for grep { $_->{row}{early} } @in_order;
 
 for my $case (@in_order) {
     subtest $case->{name} => sub {

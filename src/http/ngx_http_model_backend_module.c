@@ -248,6 +248,10 @@ ngx_http_model_backend_finalize(ngx_http_request_t *r, ngx_int_t rc)
     bp->finalize(r, rc);
 
     ngx_http_model_exchange_done(bp->exchange, rc);
+
+    /* another proxy may follow, with a configuration that is not ours */
+
+    bp->exchange->read_timeout = 0;
 }
 
 
@@ -283,6 +287,8 @@ ngx_http_model_backend_get(ngx_peer_connection_t *pc, void *data)
 
     a->refs++;
     bp->address = a;
+
+    ngx_http_model_deadline_next(bp->exchange, bp->upstream);
 
     pc->sockaddr = (struct sockaddr *) &a->sockaddr;
     pc->socklen = a->socklen;

@@ -167,12 +167,20 @@ void ngx_http_model_header_undress(ngx_http_request_t *sr);
 /* -- ngx_http_model_deadline.c -- */
 
 /*
- * Counts an attempt and sets its time-outs, once r->upstream is there.  The
- * time-out between two reads is x->read_timeout after the first byte, unless
- * that is 0.
+ * Counts an attempt and sets its time-outs, once r->upstream is there.  One
+ * that has a deadline for its first byte has x->read_timeout other than 0, the
+ * time-out between two reads after that.
  */
 ngx_int_t ngx_http_model_deadline_set(ngx_http_request_t *r,
     ngx_http_model_exchange_t *x);
+
+/* For each address of such an attempt: it has what is left. */
+void ngx_http_model_deadline_next(ngx_http_model_exchange_t *x,
+    ngx_http_upstream_t *u);
+
+/* The first byte of such an attempt is there. */
+void ngx_http_model_deadline_lift(ngx_http_model_exchange_t *x,
+    ngx_http_upstream_t *u);
 
 
 /* -- ngx_http_model_variable.c -- */

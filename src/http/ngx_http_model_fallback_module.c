@@ -30,6 +30,14 @@
 
 #define NGX_HTTP_MODEL_FALLBACK_NAME   "@ model_fallback "
 
+/*
+ * The least that an attempt is given: this part of "timeout=", or so many ms.
+ * A first attempt that is silent for as long as all may take ends a few ms
+ * before or after that, by nginx's coarser clock.
+ */
+#define NGX_HTTP_MODEL_FALLBACK_PART   10
+#define NGX_HTTP_MODEL_FALLBACK_LEAST  100
+
 
 typedef struct {
     ngx_int_t                  area;         /* "backends" of the zone */
@@ -56,6 +64,7 @@ static ngx_uint_t ngx_http_model_fallback_silent(ngx_http_model_exchange_t *x,
     ngx_int_t rc);
 static ngx_int_t ngx_http_model_fallback_next(ngx_http_model_exchange_t *x,
     ngx_uint_t status, uint32_t avoid);
+static ngx_uint_t ngx_http_model_fallback_late(ngx_http_model_exchange_t *x);
 static mg_gate_outcome_e ngx_http_model_fallback_outcome(ngx_uint_t status);
 static ngx_int_t ngx_http_model_fallback_pause(ngx_http_upstream_t *u);
 static ngx_int_t ngx_http_model_fallback_seconds(ngx_str_t *value);
@@ -168,9 +177,7 @@ ngx_http_model_fallback_judge(ngx_http_model_exchange_t *x)
 
     x->judged = 1;
 
-    if (x->read_timeout) {
-        u->conf->read_timeout = x->read_timeout;
-    }
+    ngx_http_model_deadline_lift(x, u);
 
     if (status < NGX_HTTP_BAD_REQUEST) {
         ngx_http_model_health_leave(x, MG_GATE_OK, 0);
@@ -292,7 +299,7 @@ ngx_http_model_fallback_next(ngx_http_model_exchange_t *x, ngx_uint_t status,
     }
 
     if (i == f->n_statuses
-        || mg_mono_us() - x->mono_us >= (int64_t) f->timeout * 1000
+        || ngx_http_model_fallback_late(x)
         || !ngx_http_model_choice_left(x, avoid))
     {
         return NGX_DECLINED;
@@ -310,6 +317,24 @@ ngx_http_model_fallback_next(ngx_http_model_exchange_t *x, ngx_uint_t status,
     x->again = 1;
 
     return NGX_OK;
+}
+
+
+/* 1: there is no time left in which anybody could answer. */
+
+static ngx_uint_t
+ngx_http_model_fallback_late(ngx_http_model_exchange_t *x)
+{
+    int64_t     left;
+    ngx_uint_t  least;
+
+    left = (int64_t) x->fallback->timeout * 1000
+           - (mg_mono_us() - x->mono_us);
+
+    least = ngx_min(x->fallback->timeout / NGX_HTTP_MODEL_FALLBACK_PART,
+                    NGX_HTTP_MODEL_FALLBACK_LEAST);
+
+    return left <= (int64_t) least * 1000;
 }
 
 
