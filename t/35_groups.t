@@ -37,7 +37,8 @@ my $open = <<'END';
         }
 END
 
-my $gw = Gateway->new(workers => 2, more => $open);
+my $gw = Gateway->new(workers => 2, more => $open, http =>
+    'gzip on; gzip_min_length 1; gzip_types application/json;');
 $gw->start->wait_ready;
 
 my $other = Gateway->new(database => $gw->conninfo, more => $open);
@@ -203,6 +204,112 @@ subtest 'two operators' => sub {
 };
 
 
+# RFC 9110, 13.1.1: any of a list, strongly; 13.1.2: weakly
+
+subtest 'lists of entity tags' => sub {
+    my %auth = (Authorization => 'Bearer ' . $gw->token('operator'));
+    my ($n) = $gw->api(GET => $group)->{headers}{etag} =~ /(\d+)/;
+    my $send = sub {
+        my ($match) = @_;
+        return $gw->fetch(PATCH => $group, { %auth, 'If-Match' => $match },
+                          { description => 'as it is' });
+    };
+
+    for (qq("1", "NOW"), qq("x,y",W/"1"\t, "NOW"), qq(,"NOW",,), '*',
+         join ', ', (map { qq("x$_") } 1 .. 15), '"NOW"')
+    {
+        my $r = $send->(s/NOW/$n/r);
+        is $r->{status}, 200, "one of $_" or diag $r->{body};
+        $n++;
+    }
+
+    refused($send->($_), 412, 'If-Match', qr/has version $n.*read it again/,
+            "none of $_")
+        for qq("1", "2"), qq(W/"$n"), qq("x", W/"$n"), qq("0$n");
+    refused($send->($_), 400, 'If-Match', qr/is no list of entity tags/,
+            "no list: $_")
+        for $n, qq("$n" "1"), qq("$n", *), qq("$n), ',', qq(w/"$n"),
+            qq("$n";"1");
+    refused($send->(join ',', map { qq("$_") } 1 .. 17), 400, 'If-Match',
+            qr/more than 16/, 'too many');
+    refused($gw->fetch(PATCH => '/api/v1/providers/pa',
+                       { %auth, Authorization => 'Bearer '
+                         . $gw->token('admin'), 'If-Match' => '"7"' },
+                       { name => 'a' }), 400, 'If-Match',
+            qr/only groups have versions/, 'where nothing would be compared');
+
+    is $gw->api(GET => $group)->{json}{version}, $n, 'nothing has changed';
+
+    for my $uri ($group, '/api/v1/models/pa/m') {
+        my $tag = $gw->api(GET => $uri)->{headers}{etag};
+        my %none = (qq("x", $tag) => 304, qq(W/$tag) => 304,
+                    qq("x",W/"y" , W/$tag, "z") => 304, '*' => 304,
+                    qq("x", W/"y") => 200);
+
+        is $gw->fetch(GET => $uri, { %auth, 'If-None-Match' => $_ })->{status},
+           $none{$_}, "$uri, If-None-Match: $_" for sort keys %none;
+    }
+
+    like $gw->fetch(GET => $group, { %auth, 'Accept-Encoding' => 'gzip' })
+            ->{headers}{etag}, qr/^"$n"$/, "strong, though nginx's gzip is on";
+};
+
+
+# what psql has changed, somebody has changed
+
+subtest 'a change with SQL' => sub {
+    my %auth = (Authorization => 'Bearer ' . $gw->token('operator'));
+    my $read = sub { $gw->api(GET => $group) };
+    my $members = "model.model_group_memberships m
+        set traffic_percentage = case role when 'champion' then %d else %d end
+        from model.model_groups g
+        where g.id = m.group_id and g.name = 'team/chat'";
+    my $who = $gw->sql_value('select session_user');
+
+    for my $change (
+        [ "update model.model_groups set description = 'by hand'
+           where name = 'team/chat'", sub { $_[0]{description} }, 'as it is',
+          'by hand' ],
+        [ 'update ' . sprintf($members, 70, 30),
+          sub { 0 + $_[0]{members}[1]{traffic_percentage} }, 20, 30 ],
+        [ 'update ' . sprintf($members, 80, 20),
+          sub { 0 + $_[0]{members}[1]{traffic_percentage} }, 30, 20 ],
+    ) {
+        my ($sql, $see, $before, $after) = @$change;
+        my $old = $read->();
+
+        $gw->sql($sql);
+
+        my $new = $read->();
+        is $new->{json}{version}, $old->{json}{version} + 1, 'another version';
+        is $gw->fetch(PATCH => $group, { %auth, 'If-Match' =>
+                      $old->{headers}{etag} }, { description => 'x' })
+              ->{status}, 412, 'nobody overwrites it unseen';
+
+        my $event = $gw->api(GET => "$group/events?limit=1")
+                       ->{json}{events}[0];
+        is $event->{event}, 'updated', 'an event';
+        is $event->{version}, $new->{json}{version}, 'of this version';
+        is $event->{token_id}, undef, 'nobody has sent a token';
+        is $event->{database_role}, $who, 'but somebody was logged in';
+        is $see->($event->{before}), $before, 'what was before';
+        is $see->($event->{after}), $after, 'and after';
+
+        is $gw->fetch(PATCH => $group, { %auth, 'If-Match' =>
+                      $new->{headers}{etag} }, { description => 'as it is' })
+              ->{status}, 200, 'who has read it may change it';
+        is $read->()->{json}{version}, $new->{json}{version} + 1, 'once';
+        is $gw->api(GET => "$group/events?limit=1")
+              ->{json}{events}[0]{database_role}, undef, 'by a token';
+    }
+
+    my $now = $read->()->{json}{version};
+    $gw->sql("update model.model_groups set status = status, name = name
+              where name = 'team/chat'");
+    is $read->()->{json}{version}, $now, 'what changes nothing is no change';
+};
+
+
 subtest 'states' => sub {
     refused($gw->api(PATCH => $group, { status => 'draft' }), 409, 'status',
             qr/active cannot become "draft"/, 'what runs is no draft');
@@ -226,10 +333,11 @@ subtest 'audit' => sub {
     $n{ $_->{event} }++ for @events;
     is $n{promoted}, 3, 'each promotion';
     is $n{rolled_back}, 3, 'and rollback';
-    is $n{updated}, 2, 'and change of status';
+    is $n{updated}, 13, 'and change of status or description';
     is $events[-1]{event}, 'created', 'from the beginning';
     is $events[-1]{before}, undef, 'when there was nothing before';
-    is scalar(grep { !$_->{token_id} } @events), 0, 'says who did it';
+    is scalar(grep { !$_->{token_id} && !$_->{database_role} } @events), 0,
+       'says who did it';
     is_deeply [ map { $_->{version} } @events ],
               [ reverse 1 .. scalar @events ], 'in order';
 

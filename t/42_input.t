@@ -444,6 +444,45 @@ subtest 'errors of nginx itself in the same shape' => sub {
 };
 
 
+# two of what has to be one: nobody knows which of them is meant
+
+subtest 'headers that are sent twice' => sub {
+    my $post = "POST /api/v1/models/refresh HTTP/1.1\r\nHost: a\r\n"
+               . "Content-Length: 0\r\n";
+    my $get = "GET /api/v1/models HTTP/1.1\r\nHost: a\r\n";
+    my $token = $gw->token('admin');
+    my $auth = "Authorization: Bearer $token\r\n";
+    my $other = $gw->token('viewer');
+
+    my @twice = (
+        [ 'Idempotency-Key', $post . $auth,
+          "Idempotency-Key: a\r\nidempotency-key: b\r\n" ],
+        [ 'Idempotency-Key', $post . $auth, "Idempotency-Key: a\r\n" x 2 ],
+        [ 'Authorization', $get, "${auth}Authorization: Bearer $other\r\n" ],
+        [ 'Authorization', $get, $auth x 2 ],
+        [ 'x-api-key', $get, "x-api-key: $token\r\nX-Api-Key: $other\r\n" ],
+        [ 'If-Match', ($post =~ s!models/refresh!model-groups/g/promote!r)
+          . $auth, qq(If-Match: "1"\r\nIf-Match: "2"\r\n) ],
+        [ 'If-None-Match', $get . $auth, qq(If-None-Match: "1"\r\n) x 2 ],
+    );
+
+    my $jobs = $gw->sql_value('select count(*) from model.jobs');
+
+    for (@twice) {
+        my ($name, $head, $lines) = @$_;
+        my $w = $gw->wire;
+        $w->send("$head$lines\r\n");
+        my $r = $w->response;
+        $r->{json} = eval { $json->decode($r->{body}) };
+        clean($r, 400, "$name twice");
+        like $r->{json}{error}{message}, qr/\Q$name\E|headers: /, 'says which';
+    }
+
+    is $gw->sql_value('select count(*) from model.jobs'), $jobs,
+       'nothing was begun';
+};
+
+
 subtest 'clients that behave badly' => sub {
     my $half = Wire::format_request('POST', '/api/v1/model-groups',
         { %auth, 'Content-Type' => 'application/json',

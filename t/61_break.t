@@ -792,8 +792,10 @@ subtest 'the database is slow' => sub {
     }
 
     # the first of those that wait time out, then the lock goes
-    is $wires[0]->response->{status}, 504, 'a call times out';
-    shift @wires;
+    my $late = (shift @wires)->response;
+    is $late->{status}, 504, 'a call times out';
+    like $late->{headers}{'retry-after'} // '', qr/^\d+$/,
+         'and is told when to come again';
 
     kill 'KILL', $lock;
     waitpid $lock, 0;

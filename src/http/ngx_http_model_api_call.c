@@ -314,9 +314,6 @@ ngx_http_model_api_fill(ngx_http_request_t *r, ngx_http_model_api_ctx_t *ctx,
 static ngx_int_t
 ngx_http_model_api_headers(ngx_http_request_t *r, mg_call_t *c, mg_error_t *e)
 {
-    size_t      len;
-    u_char     *p;
-    ngx_int_t   version;
     ngx_str_t  *sent;
 
     sent = ngx_http_model_answer_sent(r, "Prefer");
@@ -334,49 +331,22 @@ ngx_http_model_api_headers(ngx_http_request_t *r, mg_call_t *c, mg_error_t *e)
         return NGX_DECLINED;
     }
 
-    sent = ngx_http_model_answer_sent(r, "If-Match");
-
-    if (sent == NULL || c->method == MG_GET
-        || (sent->len == 1 && sent->data[0] == '*'))
-    {
+    if (c->method == MG_GET) {
         return NGX_OK;
     }
 
-    p = sent->data;
-    len = sent->len;
-
-    /* a gzip filter on the way makes a validator weak */
-
-    if (len > 2 && p[0] == 'W' && p[1] == '/') {
-        p += 2;
-        len -= 2;
+    if (ngx_http_model_answer_sent_once(r, "If-Match", &sent, e) != NGX_OK) {
+        return NGX_DECLINED;
     }
 
-    if (len >= 2 && p[0] == '"' && p[len - 1] == '"') {
-        version = ngx_atoi(p + 1, len - 2);
-
-        if (version > 0) {
-            c->if_match = version;
-            return NGX_OK;
-        }
-
-        /* a tag all the same, though no group has such a one */
-
-        if (mg_call_path(c, "group").data
-            && ngx_strlchr(p + 1, p + len - 1, '"') == NULL)
-        {
-            c->if_match = MG_CALL_NO_VERSION;
-            return NGX_OK;
-        }
+    if (sent
+        && mg_call_if_match(c, mg_str_n((char *) sent->data, sent->len), e)
+           != MG_OK)
+    {
+        return NGX_DECLINED;
     }
 
-    (void) mg_error_set(e, MG_E_INVALID, "If-Match",
-                        "If-Match \"%.*s\" is no version; send the ETag of "
-                        "the last answer",
-                        (int) ngx_min(sent->len, NGX_HTTP_MODEL_API_CUT),
-                        sent->data);
-
-    return NGX_DECLINED;
+    return NGX_OK;
 }
 
 
@@ -386,7 +356,11 @@ ngx_http_model_api_once(ngx_http_request_t *r, mg_call_t *c, mg_error_t *e)
     size_t      i;
     ngx_str_t  *sent;
 
-    sent = ngx_http_model_answer_sent(r, "Idempotency-Key");
+    if (ngx_http_model_answer_sent_once(r, MG_JOB_ONCE_PARAM, &sent, e)
+        != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
 
     if (sent == NULL) {
         return NGX_OK;
@@ -610,6 +584,14 @@ ngx_http_model_api_answer(ngx_http_request_t *r, mg_call_t *c)
 
         etag.data = p;
         etag.len = ngx_sprintf(p, "\"%L\"", c->version) - p;
+
+#if (NGX_HTTP_GZIP)
+
+        /* nginx's gzip would make it weak, and If-Match takes none such */
+
+        r->gzip_tested = 1;
+        r->gzip_ok = 0;
+#endif
     }
 
     out.buf = b;

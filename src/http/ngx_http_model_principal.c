@@ -195,14 +195,14 @@ ngx_http_model_principal_cleanup(void *data)
 }
 
 
-/* NGX_DECLINED: none was sent. */
+/* NGX_DECLINED: none was sent; NGX_ERROR: two, and nobody knows which. */
 
 static ngx_int_t
 ngx_http_model_principal_token(ngx_http_request_t *r, ngx_str_t *token)
 {
     ngx_uint_t        i;
     ngx_list_part_t  *part;
-    ngx_table_elt_t  *h;
+    ngx_table_elt_t  *h, *key;
 
     h = r->headers_in.authorization;
 
@@ -215,22 +215,35 @@ ngx_http_model_principal_token(ngx_http_request_t *r, ngx_str_t *token)
         return NGX_OK;
     }
 
+    key = NULL;
+
     for (part = &r->headers_in.headers.part; part; part = part->next) {
         h = part->elts;
 
         for (i = 0; i < part->nelts; i++) {
 
-            if (h[i].key.len == 9
-                && ngx_strncmp(h[i].lowcase_key, "x-api-key", 9) == 0)
+            if (h[i].key.len != 9
+                || ngx_strncmp(h[i].lowcase_key, "x-api-key", 9) != 0)
             {
-                *token = h[i].value;
-                ngx_http_model_principal_trim(token, 0);
-                return token->len ? NGX_OK : NGX_DECLINED;
+                continue;
             }
+
+            if (key) {
+                return NGX_ERROR;
+            }
+
+            key = &h[i];
         }
     }
 
-    return NGX_DECLINED;
+    if (key == NULL) {
+        return NGX_DECLINED;
+    }
+
+    *token = key->value;
+    ngx_http_model_principal_trim(token, 0);
+
+    return token->len ? NGX_OK : NGX_DECLINED;
 }
 
 
@@ -273,12 +286,21 @@ ngx_http_model_principal_resolve(ngx_http_request_t *r,
     ngx_http_model_principal_t *p, mg_error_t *e)
 {
     mg_snap_t                *snap;
+    ngx_int_t                 rc;
     ngx_str_t                 token;
     ngx_http_model_digest_t  *d;
 
-    if (ngx_http_model_principal_token(r, &token) != NGX_OK) {
+    rc = ngx_http_model_principal_token(r, &token);
+
+    if (rc == NGX_DECLINED) {
         ngx_http_model_principal_nobody(p);
         return NGX_OK;
+    }
+
+    if (rc == NGX_ERROR) {
+        mg_error_set(e, MG_E_INVALID, "x-api-key",
+                     "x-api-key was sent more than once; send one token");
+        return NGX_DECLINED;
     }
 
     snap = ngx_http_model_snap(r, MG_SNAP_ROUTING);

@@ -7,9 +7,13 @@
  * thread sees the call.
  */
 
+#include "base/mg_etag.h"
 #include "base/mg_hash.h"
 #include "base/mg_time.h"
 #include "job/mg_call_local.h"
+
+
+static int64_t mg_call_version(const mg_etag_t *tag);
 
 
 static const char * const  mg_call_none[] = { NULL };
@@ -204,6 +208,90 @@ mg_call_once(mg_call_t *c, mg_error_t *e)
     c->who.once = &c->once;
 
     return MG_OK;
+}
+
+
+int
+mg_call_if_match(mg_call_t *c, mg_str_t sent, mg_error_t *e)
+{
+    int           rc;
+    int64_t       version;
+    unsigned      n;
+    mg_str_t      list;
+    mg_etag_t     tag;
+    mg_expect_t  *expect;
+
+    if (mg_str_eq(sent, mg_str("*"))) {
+        return MG_OK;
+    }
+
+    if (mg_call_path(c, "group").data == NULL) {
+        return mg_error_set(e, MG_E_INVALID, "If-Match",
+                            "If-Match \"%.*s\": only groups have versions; "
+                            "leave it out here", MG_BODY_CUT(sent));
+    }
+
+    expect = mg_arena_calloc(c->arena, sizeof(mg_expect_t));
+    if (expect == NULL) {
+        return mg_error_set(e, MG_E_INTERNAL, NULL, "out of memory");
+    }
+
+    list = sent;
+
+    for (n = 0; (rc = mg_etag_next(&list, &tag)) == MG_OK; n++) {
+
+        if (n == MG_EXPECT_MAX) {
+            return mg_error_set(e, MG_E_INVALID, "If-Match",
+                                "If-Match names more than %d entity tags; "
+                                "send the ETag of the last answer",
+                                MG_EXPECT_MAX);
+        }
+
+        version = mg_call_version(&tag);
+
+        if (version > 0) {
+            expect->version[expect->n++] = version;
+        }
+    }
+
+    if (rc == MG_ERROR || n == 0) {
+        return mg_error_set(e, MG_E_INVALID, "If-Match",
+                            "If-Match \"%.*s\" is no list of entity tags such "
+                            "as \"7\"; send the ETag of the last answer",
+                            MG_BODY_CUT(sent));
+    }
+
+    c->expect = expect;
+
+    return MG_OK;
+}
+
+
+/* 0: no tag that a group has ever had. */
+
+static int64_t
+mg_call_version(const mg_etag_t *tag)
+{
+    size_t    i;
+    int64_t   version;
+    mg_str_t  s;
+
+    s = tag->opaque;
+    version = 0;
+
+    if (tag->weak || s.len == 0 || s.len > 18 || s.data[0] == '0') {
+        return 0;
+    }
+
+    for (i = 0; i < s.len; i++) {
+        if (s.data[i] < '0' || s.data[i] > '9') {
+            return 0;
+        }
+
+        version = version * 10 + (s.data[i] - '0');
+    }
+
+    return version;
 }
 
 

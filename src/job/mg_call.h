@@ -27,9 +27,6 @@
 #define MG_CALL_BODY_NEEDED     1
 #define MG_CALL_BODY_OPTIONAL   2
 
-/* If-Match names an ETag that is no version: no group has it. */
-#define MG_CALL_NO_VERSION      -1
-
 
 /* Bits of a method; the api module maps nginx's. */
 #define MG_GET      1
@@ -59,9 +56,9 @@ struct mg_call_s {
     unsigned         n_query;
     mg_str_t         body;        /* raw; {NULL, 0} without one */
     unsigned         respond_async:1;     /* Prefer: respond-async */
-    int64_t          if_match;    /* version, MG_CALL_NO_VERSION, 0: none */
     mg_str_t         target;      /* path and query as they were sent */
     mg_once_t        once;        /* Idempotency-Key; hash: mg_call_once() */
+    mg_expect_t     *expect;      /* If-Match; NULL: any version */
     const int       *cancel;      /* the client has gone */
 
     /* out */
@@ -104,6 +101,14 @@ mg_str_t mg_call_query(const mg_call_t *c, const char *name);
  * is there.  MG_ERROR: out of memory.
  */
 int mg_call_once(mg_call_t *c, mg_error_t *e);
+
+/*
+ * If-Match as it was sent: the versions that it names, into c->expect.  Tags
+ * are compared strongly; what is no version of a group, and what is weak,
+ * never matches.  MG_ERROR: no list of at most MG_EXPECT_MAX tags, or a call
+ * that knows no versions.
+ */
+int mg_call_if_match(mg_call_t *c, mg_str_t sent, mg_error_t *e);
 
 /* page and limit with the contract's bounds; MG_ERROR names the member. */
 int mg_call_paging(const mg_call_t *c, mg_paging_t *p, mg_error_t *e);

@@ -173,7 +173,7 @@ mg_call_group_delete(mg_call_t *c, mg_error_t *e)
     }
 
     rc = mg_store_group_delete(db, &c->who, mg_call_path(c, "group"),
-                               c->if_match, e);
+                               c->expect, e);
     mg_pg_release(db);
 
     if (rc == MG_OK) {
@@ -324,7 +324,7 @@ mg_call_group_change(mg_call_t *c, const char *what,
     ctx->change = change;
 
     rc = mg_store_group_change(db, &c->who, mg_call_path(c, "group"), what,
-                               c->if_match, mg_call_group_checked, ctx,
+                               c->expect, mg_call_group_checked, ctx,
                                c->arena, &g, e);
     mg_pg_release(db);
 
@@ -500,6 +500,7 @@ mg_call_group_event_write(mg_jw_t *w, const mg_group_event_t *event)
     mg_jw_str(w, "group_name", event->group_name);
     mg_jw_str(w, "token_id", event->token_id);
     mg_jw_str(w, "token_name", event->token_name);
+    mg_jw_str(w, "database_role", event->database_role);
     mg_call_write_time(w, "created_at", event->created_at);
     mg_jw_raw(w, "before", event->before);
     mg_jw_raw(w, "after", event->after);

@@ -101,7 +101,7 @@ mg_canary_step(const mg_env_t *env, mg_pg_t *db, mg_arena_t *a,
     who.webhook = mg_str_null;
 
     if (mg_store_group_change(db, &who, canary->group_id,
-                              MG_GROUP_CANARY_STEP, 0, mg_canary_change,
+                              MG_GROUP_CANARY_STEP, NULL, mg_canary_change,
                               &ctx, a, &g, &why)
         == MG_OK)
     {

@@ -23,6 +23,8 @@
 
 static ngx_table_elt_t *ngx_http_model_answer_find(ngx_list_t *headers,
     const char *name);
+static ngx_table_elt_t *ngx_http_model_answer_find_nth(ngx_list_t *headers,
+    const char *name, ngx_uint_t nth);
 static ngx_uint_t ngx_http_model_answer_id_ok(ngx_str_t *id);
 static ngx_int_t ngx_http_model_answer_id_make(ngx_http_request_t *r,
     ngx_str_t *id);
@@ -63,6 +65,24 @@ ngx_http_model_answer_sent(ngx_http_request_t *r, const char *name)
     h = ngx_http_model_answer_find(&r->headers_in.headers, name);
 
     return h ? &h->value : NULL;
+}
+
+
+ngx_int_t
+ngx_http_model_answer_sent_once(ngx_http_request_t *r, const char *name,
+    ngx_str_t **value, mg_error_t *e)
+{
+    *value = ngx_http_model_answer_sent(r, name);
+
+    if (*value
+        && ngx_http_model_answer_find_nth(&r->headers_in.headers, name, 1))
+    {
+        (void) mg_error_set(e, MG_E_INVALID, name,
+                            "%s was sent more than once; send it once", name);
+        return NGX_DECLINED;
+    }
+
+    return NGX_OK;
 }
 
 
@@ -259,7 +279,8 @@ ngx_http_model_answer_error(ngx_http_request_t *r, const mg_error_t *e)
 
     status = mg_error_status(e->kind);
 
-    if ((status == NGX_HTTP_SERVICE_UNAVAILABLE || status == 425)
+    if ((status == NGX_HTTP_SERVICE_UNAVAILABLE || status == 425
+         || status == NGX_HTTP_GATEWAY_TIME_OUT)
         && ngx_http_model_answer_find(&r->headers_out.headers, "Retry-After")
            == NULL
         && ngx_http_model_answer_header(r, "Retry-After", &retry) != NGX_OK)
@@ -335,6 +356,14 @@ ngx_http_model_answer_accepts_gzip(ngx_http_request_t *r)
 static ngx_table_elt_t *
 ngx_http_model_answer_find(ngx_list_t *headers, const char *name)
 {
+    return ngx_http_model_answer_find_nth(headers, name, 0);
+}
+
+
+static ngx_table_elt_t *
+ngx_http_model_answer_find_nth(ngx_list_t *headers, const char *name,
+    ngx_uint_t nth)
+{
     size_t            len;
     ngx_uint_t        i;
     ngx_list_part_t  *part;
@@ -358,7 +387,8 @@ ngx_http_model_answer_find(ngx_list_t *headers, const char *name)
 
         if (h[i].hash != 0
             && h[i].key.len == len
-            && ngx_strncasecmp(h[i].key.data, (u_char *) name, len) == 0)
+            && ngx_strncasecmp(h[i].key.data, (u_char *) name, len) == 0
+            && nth-- == 0)
         {
             return &h[i];
         }

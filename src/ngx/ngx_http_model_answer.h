@@ -53,7 +53,7 @@ ngx_int_t ngx_http_model_answer_chain(ngx_http_request_t *r,
 
 /*
  * The one error shape; Allow and others are set before.  An answer that
- * says "later" (425, 503) gets Retry-After unless it has one.
+ * says "later" (425, 503, 504) gets Retry-After unless it has one.
  */
 ngx_int_t ngx_http_model_answer_error(ngx_http_request_t *r,
     const mg_error_t *e);
@@ -61,6 +61,13 @@ ngx_int_t ngx_http_model_answer_error(ngx_http_request_t *r,
 /* A request header by its name in any case; NULL: not sent. */
 ngx_str_t *ngx_http_model_answer_sent(ngx_http_request_t *r,
     const char *name);
+
+/*
+ * The same for one that means nothing when it is sent twice: *value NULL when
+ * it was not sent.  NGX_DECLINED and *e (400): it was sent more than once.
+ */
+ngx_int_t ngx_http_model_answer_sent_once(ngx_http_request_t *r,
+    const char *name, ngx_str_t **value, mg_error_t *e);
 
 /* 1 if the client takes gzip (RFC 9110 12.5.3, q=0 respected). */
 ngx_uint_t ngx_http_model_answer_accepts_gzip(ngx_http_request_t *r);

@@ -258,25 +258,34 @@ int mg_store_group_list(mg_pg_t *c, mg_str_t org_id, mg_paging_t *paging,
 int mg_store_group_create(mg_pg_t *c, const mg_actor_t *who, mg_arena_t *a,
     mg_group_t *g, mg_error_t *e);
 
+/* The versions that a group may have when it is changed; n 0: none will do. */
+
+#define MG_EXPECT_MAX   16
+
+typedef struct {
+    int64_t    version[MG_EXPECT_MAX];
+    unsigned   n;
+} mg_expect_t;
+
 /*
  * The change, under the row's lock: "change" gets the group as it is, with
  * members and ranges, and edits it; MG_ERROR with *e refuses.  Then rows,
  * memberships, ranges and the event are written and version is raised.
  * Serves PATCH, bulk assign and member removal.  what: "updated",
- * "members_assigned", ...; expect_version 0: any, below 0: none, else
- * MG_E_PRECONDITION if the group has another one.
+ * "members_assigned", ...; expect NULL: any version, else MG_E_PRECONDITION
+ * if the group has none of these.
  */
 typedef int (*mg_store_group_change_pt)(void *ctx, mg_group_t *g,
     mg_error_t *e);
 
 int mg_store_group_change(mg_pg_t *c, const mg_actor_t *who, mg_str_t ref,
-    const char *what, int64_t expect_version,
+    const char *what, const mg_expect_t *expect,
     mg_store_group_change_pt change, void *ctx, mg_arena_t *a, mg_group_t *g,
     mg_error_t *e);
 
-/* The inference table stays (audit).  expect_version as above. */
+/* The inference table stays (audit).  expect as above. */
 int mg_store_group_delete(mg_pg_t *c, const mg_actor_t *who, mg_str_t ref,
-    int64_t expect_version, mg_error_t *e);
+    const mg_expect_t *expect, mg_error_t *e);
 
 /* Events that have a meaning for a later one. */
 #define MG_GROUP_PROMOTED      "promoted"
@@ -293,7 +302,8 @@ int mg_store_group_before(mg_pg_t *c, const mg_group_t *g, mg_arena_t *a,
 typedef struct {
     int64_t    id, version, created_at;
     mg_str_t   event, group_id, group_name;
-    mg_str_t   token_id, token_name;     /* absent: the gateway itself */
+    mg_str_t   token_id, token_name;     /* absent: the gateway itself, */
+    mg_str_t   database_role;            /* or somebody with SQL */
     mg_str_t   before, after;            /* JSON objects; absent */
 } mg_group_event_t;
 

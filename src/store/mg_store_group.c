@@ -20,12 +20,12 @@ static int mg_group_load(mg_pg_t *c, mg_str_t org_id, mg_str_t ref, int lock,
 static int mg_group_create(mg_pg_t *c, const mg_actor_t *who, mg_arena_t *a,
     mg_group_t *g, mg_error_t *e);
 static int mg_group_change(mg_pg_t *c, const mg_actor_t *who, mg_str_t ref,
-    const char *what, int64_t expect_version,
+    const char *what, const mg_expect_t *expect,
     mg_store_group_change_pt change, void *ctx, mg_arena_t *a, mg_group_t *g,
     mg_error_t *e);
 static int mg_group_delete(mg_pg_t *c, const mg_actor_t *who, mg_str_t ref,
-    int64_t expect_version, mg_arena_t *a, mg_group_t *g, mg_error_t *e);
-static int mg_group_expect(const mg_group_t *g, int64_t expect_version,
+    const mg_expect_t *expect, mg_arena_t *a, mg_group_t *g, mg_error_t *e);
+static int mg_group_expect(const mg_group_t *g, const mg_expect_t *expect,
     mg_error_t *e);
 static int mg_group_provision(mg_pg_t *c, mg_arena_t *a, mg_group_t *g,
     mg_error_t *e);
@@ -98,7 +98,7 @@ mg_store_group_create(mg_pg_t *c, const mg_actor_t *who, mg_arena_t *a,
 
 int
 mg_store_group_change(mg_pg_t *c, const mg_actor_t *who, mg_str_t ref,
-    const char *what, int64_t expect_version,
+    const char *what, const mg_expect_t *expect,
     mg_store_group_change_pt change, void *ctx, mg_arena_t *a, mg_group_t *g,
     mg_error_t *e)
 {
@@ -106,14 +106,14 @@ mg_store_group_change(mg_pg_t *c, const mg_actor_t *who, mg_str_t ref,
         return MG_ERROR;
     }
 
-    return mg_store_end(c, mg_group_change(c, who, ref, what, expect_version,
-                                           change, ctx, a, g, e), e);
+    return mg_store_end(c, mg_group_change(c, who, ref, what, expect, change,
+                                           ctx, a, g, e), e);
 }
 
 
 int
 mg_store_group_delete(mg_pg_t *c, const mg_actor_t *who, mg_str_t ref,
-    int64_t expect_version, mg_error_t *e)
+    const mg_expect_t *expect, mg_error_t *e)
 {
     int          rc;
     mg_arena_t  *a;
@@ -127,8 +127,8 @@ mg_store_group_delete(mg_pg_t *c, const mg_actor_t *who, mg_str_t ref,
     rc = mg_store_begin(c, e);
 
     if (rc == MG_OK) {
-        rc = mg_store_end(c, mg_group_delete(c, who, ref, expect_version, a,
-                                             &g, e), e);
+        rc = mg_store_end(c, mg_group_delete(c, who, ref, expect, a, &g,
+                                             e), e);
     }
 
     mg_arena_destroy(a);
@@ -301,7 +301,7 @@ mg_group_provision(mg_pg_t *c, mg_arena_t *a, mg_group_t *g, mg_error_t *e)
 
 static int
 mg_group_change(mg_pg_t *c, const mg_actor_t *who, mg_str_t ref,
-    const char *what, int64_t expect_version,
+    const char *what, const mg_expect_t *expect,
     mg_store_group_change_pt change, void *ctx, mg_arena_t *a, mg_group_t *g,
     mg_error_t *e)
 {
@@ -310,7 +310,7 @@ mg_group_change(mg_pg_t *c, const mg_actor_t *who, mg_str_t ref,
     org = mg_store_org(who->org_id);
 
     if (mg_group_load(c, org, ref, 1, a, g, e) != MG_OK
-        || mg_group_expect(g, expect_version, e) != MG_OK
+        || mg_group_expect(g, expect, e) != MG_OK
         || mg_group_image(c, g->id, a, &before, e) != MG_OK
         || change(ctx, g, e) != MG_OK
         || mg_group_update(c, a, g, e) != MG_OK
@@ -327,23 +327,34 @@ mg_group_change(mg_pg_t *c, const mg_actor_t *who, mg_str_t ref,
 
 
 static int
-mg_group_expect(const mg_group_t *g, int64_t expect_version, mg_error_t *e)
+mg_group_expect(const mg_group_t *g, const mg_expect_t *expect, mg_error_t *e)
 {
-    if (expect_version == 0 || g->version == expect_version) {
+    unsigned  i;
+
+    if (expect == NULL) {
         return MG_OK;
     }
 
-    if (expect_version < 0) {
+    for (i = 0; i < expect->n; i++) {
+        if (g->version == expect->version[i]) {
+            return MG_OK;
+        }
+    }
+
+    if (expect->n == 0) {
         return mg_error_set(e, MG_E_PRECONDITION, "If-Match",
                             "the group has version %lld, and If-Match names "
-                            "none that it ever had; read it again",
+                            "none that it ever had, or weakly (W/), which "
+                            "never matches; read it again",
                             (long long) g->version);
     }
 
     return mg_error_set(e, MG_E_PRECONDITION, "If-Match",
-                        "the group has version %lld, not %lld: somebody has "
-                        "changed it; read it again",
-                        (long long) g->version, (long long) expect_version);
+                        "the group has version %lld, not %lld%s: somebody "
+                        "has changed it; read it again",
+                        (long long) g->version,
+                        (long long) expect->version[0],
+                        expect->n > 1 ? " or another one of If-Match" : "");
 }
 
 
@@ -395,13 +406,13 @@ mg_group_taken(mg_pg_t *c, const mg_group_t *g, mg_error_t *e)
 
 static int
 mg_group_delete(mg_pg_t *c, const mg_actor_t *who, mg_str_t ref,
-    int64_t expect_version, mg_arena_t *a, mg_group_t *g, mg_error_t *e)
+    const mg_expect_t *expect, mg_arena_t *a, mg_group_t *g, mg_error_t *e)
 {
     mg_str_t        before;
     mg_pg_params_t  p;
 
     if (mg_group_load(c, mg_store_org(who->org_id), ref, 1, a, g, e) != MG_OK
-        || mg_group_expect(g, expect_version, e) != MG_OK
+        || mg_group_expect(g, expect, e) != MG_OK
         || mg_group_image(c, g->id, a, &before, e) != MG_OK)
     {
         return MG_ERROR;

@@ -4,7 +4,8 @@
  * An event holds the group with its members as JSON, before and after.  A
  * rollback reads there what the last promotion that none has undone yet has
  * replaced; the rest is for people.  Events are written by mg_store_group.c,
- * within the change that they tell of.
+ * within the change that they tell of, and by triggers for what is changed
+ * with SQL.
  *
  * Pool threads; blocks.
  */
@@ -79,7 +80,8 @@ mg_store_group_events(mg_pg_t *c, mg_str_t org_id, mg_str_t ref,
         "select count(*) " MG_GROUP_EVENTS,
 
         "select v.id, v.version, v.created_at, v.event, v.group_id, "
-        "v.group_name, v.token_id, t.name, v.before, v.after "
+        "v.group_name, v.token_id, t.name, v.database_role, v.before, "
+        "v.after "
         MG_GROUP_EVENTS "order by v.id desc limit $3 offset $4",
 
         sizeof(mg_group_event_t),
@@ -114,7 +116,7 @@ mg_group_event_row(const mg_pg_rows_t *r, int row, mg_arena_t *a, void *out)
 
     mg_str_t  *strings[] = {
         &v->event, &v->group_id, &v->group_name, &v->token_id,
-        &v->token_name, &v->before, &v->after
+        &v->token_name, &v->database_role, &v->before, &v->after
     };
 
     v->id = mg_pg_rows_int(r, row, 0);

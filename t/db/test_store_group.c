@@ -68,12 +68,16 @@ assign(void *ctx, mg_group_t *g, mg_error_t *e)
 }
 
 
+/* version 0: any */
+
 static int
 change(plan_t *p, int64_t version)
 {
+    mg_expect_t  expect = { { 1000000, version }, 2 };
+
     return mg_store_group_change(db, &db_actor, mg_str("chat"),
-                                 "members_assigned", version, assign, p,
-                                 db_arena, &group, &db_error);
+                                 "members_assigned", version ? &expect : NULL,
+                                 assign, p, db_arena, &group, &db_error);
 }
 
 
@@ -177,6 +181,8 @@ test_members(void)
     p.model[2] = "demo/c/x:1@y~Z";
     ok(change(&p, before.version + 5) == MG_ERROR, "another version");
     is_int(db_error.kind, MG_E_PRECONDITION, "is not what was expected");
+    like(db_error.message, "version 2, not 1000000 or another one of",
+         "none of them is");
     p.refuse = 1;
     ok(change(&p, 0) == MG_ERROR && db_error.kind == MG_E_FORBIDDEN,
        "a refusal comes through");
@@ -262,19 +268,23 @@ test_events(void)
 
     is_str(db_text("select string_agg(event || version, ' ' order by id) "
                    "from model.model_group_events"),
-           "created1 members_assigned2 members_assigned3 members_assigned4",
-           "each change has its event");
+           "created1 members_assigned2 members_assigned3 members_assigned4 "
+           "updated5 updated6", "each change has its event");
+    is_int(db_int("select count(*) from model.model_group_events "
+                  "where (version > 4) <> (database_role is not null "
+                  "and database_role = session_user)"), 0,
+           "those by psql say so");
     is_str(db_text("select before #>> '{members,1,traffic_percentage}' "
                    "|| ' ' || (after #>> '{members,1,traffic_percentage}') "
                    "|| ' ' || (after ? 'salt') "
                    "from model.model_group_events where version = 3"),
            "10.00 12.50 false", "before and after, without the salt");
 
-    ok(mg_store_group_delete(db, &db_actor, mg_str("chat"), 0, &db_error)
+    ok(mg_store_group_delete(db, &db_actor, mg_str("chat"), NULL, &db_error)
        == MG_OK, "deleted");
     ok(mg_store_group_get(db, mg_str_null, mg_str("chat"), db_arena, &g,
                           &db_error) == MG_ERROR, "is gone");
-    ok(mg_store_group_delete(db, &db_actor, mg_str("chat"), 0, &db_error)
+    ok(mg_store_group_delete(db, &db_actor, mg_str("chat"), NULL, &db_error)
        == MG_ERROR && db_error.kind == MG_E_NOT_FOUND, "deleted once");
     is_int(db_int("select count(*) from pg_class where relkind = 'p' "
                   "and relname like 'inference_chat_%%'"), 1,
@@ -288,6 +298,80 @@ test_events(void)
     g.name = mg_str("chat");
     ok(mg_store_group_create(db, &db_actor, db_arena, &g, &db_error)
        == MG_OK, "the name is free again");
+}
+
+
+/* The trail of what is done with SQL, and versions that never come again. */
+
+static void
+test_sql(void)
+{
+    int64_t  n, routing;
+
+#define LAST_EVENT                                                            \
+    "select event || ' ' || version || ' ' || (database_role is not null) "   \
+    "|| ' ' || (before is null) || ' ' || (after is null) "                   \
+    "from model.model_group_events order by id desc limit 1"
+
+    n = db_int("select count(*) from model.model_group_events");
+
+    ok(db_run("do $$ begin insert into model.model_groups (name, salt) "
+              "values ('hand', decode(repeat('07', 16), 'hex'));"
+              "insert into model.model_group_memberships (group_id, model_id, "
+              "role, traffic_percentage) select id, 'demo/a', 'champion', 100 "
+              "from model.model_groups where name = 'hand'; end $$"),
+       "made by psql");
+    is_int(db_int("select count(*) from model.model_group_events"), n + 1,
+           "one event for all of a transaction");
+    is_str(db_text(LAST_EVENT), "created 1 true true false", "made");
+    is_str(db_text("select after #>> '{members,0,model_id}' "
+                   "from model.model_group_events order by id desc limit 1"),
+           "demo/a", "with its member");
+
+    routing = db_raised("routing");
+    db_run("set timezone = 'Asia/Tokyo'");
+    ok(db_run("do $$ begin update model.model_groups set description = 'x' "
+              "where name = 'hand'; update model.model_groups set "
+              "description = null where name = 'hand'; end $$"),
+       "there and back, far away");
+    is_str(db_text("select version from model.model_groups "
+                   "where name = 'hand'"), "1", "is no change");
+    db_run("reset timezone");
+    is_int(db_raised("routing"), routing + 2, "though nodes have to look");
+
+    ok(db_run("do $$ begin update model.model_groups set status = 'active' "
+              "where name = 'hand'; "
+              "update model.model_group_memberships set model_id = 'demo/b' "
+              "where group_id = (select id from model.model_groups "
+              "where name = 'hand'); end $$"), "two tables");
+    is_str(db_text(LAST_EVENT), "updated 2 true false false", "one event");
+    is_int(db_int("select version from model.model_groups "
+                  "where name = 'hand'"), 2, "one version");
+
+    ok(db_run("update model.model_groups set inference_table = 'x' "
+              "where name = 'hand'"), "what comes by itself");
+    is_int(db_int("select version from model.model_groups "
+                  "where name = 'hand'"), 2, "is no change");
+
+    ok(db_run("update model.model_groups set name = 'chatter' "
+              "where name = 'chat'"), "renamed");
+    is_int(db_int("select count(*) from model.model_groups g "
+                  "where name = 'chatter' and version = (select max(version) "
+                  "from model.model_group_events where group_id = g.id)"), 1,
+           "is another version");
+    db_run("update model.model_groups set name = 'chat' "
+           "where name = 'chatter'");
+
+    ok(db_run("delete from model.model_groups where name = 'hand'"),
+       "deleted by psql");
+    is_str(db_text(LAST_EVENT), "deleted 2 true false true", "its event");
+    ok(db_run("insert into model.model_groups (name, salt) "
+              "values ('hand', decode(repeat('07', 16), 'hex'))"), "again");
+    is_str(db_text(LAST_EVENT), "created 3 true true false",
+           "its ETags never come again");
+    is_int(db_int("select version from model.model_groups "
+                  "where name = 'hand'"), 3, "so it says");
+    db_run("delete from model.model_groups where name = 'hand'");
 }
 
 
@@ -437,6 +521,7 @@ main(void)
     test_members();
     test_rules();
     test_events();
+    test_sql();
     test_tables();
     test_routing();
     test_canary();

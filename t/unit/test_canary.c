@@ -117,7 +117,7 @@ mg_store_canary_fail(mg_pg_t *c, mg_str_t group_id, mg_str_t why,
 
 int
 mg_store_group_change(mg_pg_t *c, const mg_actor_t *who, mg_str_t ref,
-    const char *what, int64_t expect_version,
+    const char *what, const mg_expect_t *expect,
     mg_store_group_change_pt change, void *ctx, mg_arena_t *a, mg_group_t *g,
     mg_error_t *e)
 {
@@ -126,7 +126,7 @@ mg_store_group_change(mg_pg_t *c, const mg_actor_t *who, mg_str_t ref,
     (void) a;
 
     is_str(what, "canary_step", "an event of its own");
-    ok(who->token_id.data == NULL && expect_version == 0, "by nobody");
+    ok(who->token_id.data == NULL && expect == NULL, "by nobody");
 
     if (refuses != MG_E_NONE) {
         return mg_error_set(e, refuses, NULL, "refused");
