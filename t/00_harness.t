@@ -59,6 +59,9 @@ subtest 'an alert, an emergency and a sanitizer line are caught' => sub {
     my $gw = gateway();
     open my $log, '>>', $gw->dir . '/logs/error.log';
     say $log $_ for @report[0, 1], '2026/01/01 00:00:00 [notice] 1#1: fine',
+                    '-' x 53, 'Suppressions used:',
+                    '  count      bytes template',
+                    '      3     450560 ngx_event_process_init', '-' x 53,
                     $report[2], 'fine';
     close $log;
     is_deeply([ $gw->problems ], [ 'in the log: ' . join "\n", @report ],

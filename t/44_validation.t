@@ -198,7 +198,13 @@ sub finish {
     is $s->{total}, $s->{validated}, 'all of them'
         if $status eq 'completed';
 
-    my $job = api(GET => "/api/v1/jobs/$s->{job_id}")->{json};
+    # which ends behind it, by another statement
+
+    my $job;
+    wait_until(sub {
+        $job = api(GET => "/api/v1/jobs/$s->{job_id}")->{json};
+        $job->{status} ne 'in_progress';
+    });
     is $job->{status}, $status, 'so does its job';
     return $s;
 }

@@ -440,11 +440,10 @@ sub end_with {
     my $pid = $self->{pid} or return 0;
     my $began = time;
 
-    my @workers = $self->workers;
-
     # nginx kills what has not stopped after three seconds, and looking for
-    # leaks at its end may take a sanitized worker longer
-    @{ $self->{killed} }{@workers} = (1) x @workers
+    # leaks at its end may take a sanitized process longer
+    my @children = children($pid);
+    @{ $self->{killed} }{@children} = (1) x @children
         if $signal eq 'TERM' && $ENV{TEST_NGINX_SAN};
 
     kill $signal, $pid;
@@ -670,6 +669,10 @@ sub bad_lines {
     for (split /\n/, $self->log . slurp("$self->{dir}/logs/stderr")) {
         my $line = $_;
 
+        # what the leak check of a process says that has found nothing
+        next if /^-{20,}$|^Suppressions used:|^ +count +bytes +template$/
+                || /^ +\d+ +\d+ \w+$/;
+
         # workers that have nothing to report go on writing in between
         if (defined $report && !m{^\d{4}/\d\d/\d\d }) {
             $bad[$report] .= "\n$line";
@@ -681,7 +684,7 @@ sub bad_lines {
                 && !/exited with code [1-9]/ && !/$sanitizer/;
 
         # what a kill -9 of the test's own leaves in the log
-        next if /worker process (\d+) exited on signal 9/
+        next if /(?:worker|cache \w+) process (\d+) exited on signal 9/
                 && $self->{killed}{$1};
         next if /was locked by (\d+)/ && $self->{killed}{$1};
 
