@@ -316,6 +316,55 @@ END
 };
 
 
+# While a reload replaces it a worker's keeper goes on for a moment: what it
+# publishes last may have a name that the next keeper has never heard of.
+
+subtest 'a name that comes while workers are replaced' => sub {
+    my $master = $gw->pid;
+    my (@old, @new);
+
+    # nginx gives new workers 100 ms before it ends the old ones: held there
+
+    for (1 .. 10) {
+        @old = $gw->reload;
+        kill 'STOP', $master;
+        @new = $gw->workers;
+        my %old = map { $_ => 1 } @old;
+        @new = grep { !$old{$_} } @new;
+        sleep 0.5;
+        last if @old == grep { kill 0, $_ } @old;
+        kill 'CONT', $master;
+        sleep 1;
+    }
+
+    is scalar(grep { kill 0, $_ } @old), scalar @old, 'both are at work';
+    kill 'STOP', @new;
+
+    $dns->set('late.test' => { silent => 1 });
+    my $done = eval { provider('late'); 1 };
+    my $why = $@;
+
+    ok wait_until(sub {
+        $gw->metric('nginx_model_snapshot_generation', kind => 'routing')
+            == $gw->sql_value("select generation
+                               from model.catalog_generation
+                               where name = 'routing'");
+    }), 'the old one has published it';
+
+    kill 'CONT', $master;
+    wait_until(sub { !grep { kill 0, $_ } @old });
+    $dns->set('late.test' => { a => ['127.0.0.3'], ttl => 1 });
+    kill 'CONT', @new;
+
+    ok $done, 'the API has taken it' or diag $why;
+    ok wait_until(sub { (asked('late')->{server} // '') eq '127.0.0.3' }),
+       'the new one finds its address';
+    $dns->set('late.test' => { a => ['127.0.0.4'], ttl => 600 });
+    ok wait_until(sub { (asked('late')->{server} // '') eq '127.0.0.4' }),
+       'and looks after it';
+};
+
+
 subtest 'probes' => sub {
     my $at = free_port();
     my $health = sub {

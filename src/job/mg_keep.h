@@ -27,6 +27,8 @@ typedef struct {
     int64_t    names_us;                /* backends resolved last */
     unsigned   names_seen;              /* mg_resolve_changes() of the last
                                            build */
+    uint64_t   names_built;             /* the file whose names are looked
+                                           after: when it was built */
     int64_t    history_us;              /* last look at the syncs */
     int64_t    told_us;                 /* an error was logged */
     int64_t    confirmed_us;            /* STATE/confirmed written last */

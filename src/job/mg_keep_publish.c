@@ -116,9 +116,8 @@ static int mg_keep_build_routing(mg_pg_t *db, mg_keep_build_t *b,
 static void mg_keep_build_free(mg_keep_build_t *b);
 static void mg_keep_announce(const mg_env_t *env, mg_keep_t *k, unsigned i,
     const mg_snap_t *snap);
-static int mg_keep_names_due(const mg_keep_t *k);
-static void mg_keep_names_count(const mg_snap_t *snap, unsigned *named,
-    unsigned *unresolved);
+static int mg_keep_names_due(const mg_env_t *env, const mg_keep_t *k);
+static void mg_keep_names_known(mg_keep_t *k, const mg_snap_t *snap);
 static int mg_keep_names_publish(const mg_env_t *env, mg_keep_t *k,
     const mg_keep_build_t *b, mg_error_t *e);
 
@@ -627,14 +626,12 @@ mg_keep_announce(const mg_env_t *env, mg_keep_t *k, unsigned i,
     const mg_snap_t *snap)
 {
     uint64_t  serial, built;
-    unsigned  named;
 
     if (i == MG_KEEP_ROUTING) {
         k->names_seen = mg_resolve_changes();
         mg_resolve_round();
 
-        mg_keep_names_count(snap, &named, &k->unresolved);
-        k->named = named ? 1 : 0;
+        mg_keep_names_known(k, snap);
 
     } else {
         mg_word_set(env->state->catalog_models, mg_catalog_models(snap));
@@ -674,7 +671,7 @@ mg_keep_names(const mg_env_t *env, mg_keep_t *k, mg_pg_t *db,
     mg_error_t       why;
     mg_keep_build_t  b;
 
-    if (!k->named || !mg_keep_names_due(k)) {
+    if (!mg_keep_names_due(env, k)) {
         return MG_OK;
     }
 
@@ -715,12 +712,27 @@ mg_keep_names(const mg_env_t *env, mg_keep_t *k, mg_pg_t *db,
 }
 
 
-/* Where a thread looks after names: when it has found other addresses. */
+/*
+ * Where a thread looks after names: when it has found other addresses.  And
+ * when it has not heard of them, because the worker that a reload replaces,
+ * whose keeper goes on for a moment, has published the file.
+ */
 
 static int
-mg_keep_names_due(const mg_keep_t *k)
+mg_keep_names_due(const mg_env_t *env, const mg_keep_t *k)
 {
-    int64_t  pause;
+    int64_t   pause;
+    uint64_t  built;
+
+    built = mg_word_get(mg_keep_word(env, MG_KEEP_ROUTING, built));
+
+    if (built != 0 && built != k->names_built) {
+        return 1;
+    }
+
+    if (!k->named) {
+        return 0;
+    }
 
     if (mg_resolve_running()) {
         return mg_resolve_changes() != k->names_seen;
@@ -732,17 +744,19 @@ mg_keep_names_due(const mg_keep_t *k)
 }
 
 
+/* What is in the state folder: from now on its names are looked after. */
+
 static void
-mg_keep_names_count(const mg_snap_t *snap, unsigned *named,
-    unsigned *unresolved)
+mg_keep_names_known(mg_keep_t *k, const mg_snap_t *snap)
 {
     char                  host[256];
     uint32_t              i, n;
     unsigned char         address[sizeof(struct in6_addr)];
     mg_routing_backend_t  b;
 
-    *named = 0;
-    *unresolved = 0;
+    k->names_built = (uint64_t) mg_snap_built_at(snap);
+    k->named = 0;
+    k->unresolved = 0;
 
     n = mg_routing_backends(snap);
 
@@ -762,10 +776,10 @@ mg_keep_names_count(const mg_snap_t *snap, unsigned *named,
             continue;
         }
 
-        (*named)++;
+        k->named = 1;
 
         if (b.n_addrs == 0) {
-            (*unresolved)++;
+            k->unresolved++;
         }
 
         /* they are good while DNS is away, also after a restart */
@@ -780,7 +794,6 @@ mg_keep_names_publish(const mg_env_t *env, mg_keep_t *k,
     const mg_keep_build_t *b, mg_error_t *e)
 {
     int         rc, same;
-    unsigned    named, unresolved;
     uint64_t    generation;
     mg_snap_t  *snap;
 
@@ -793,14 +806,14 @@ mg_keep_names_publish(const mg_env_t *env, mg_keep_t *k,
     if (rc == MG_OK) {
         same = mg_snap_same(mg_snap_bytes(snap), b->image);
         generation = mg_snap_generation(snap);
-        mg_keep_names_count(snap, &named, &unresolved);
+        mg_keep_names_known(k, snap);
 
         mg_snap_close(snap);
 
         /* old addresses are better than none */
 
         if (generation == b->generation
-            && (same || b->unresolved > unresolved))
+            && (same || b->unresolved > k->unresolved))
         {
             return MG_OK;
         }

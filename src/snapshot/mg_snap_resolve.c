@@ -384,6 +384,10 @@ mg_resolve_seed(mg_str_t host, const struct sockaddr_storage *addrs,
 
         entry->found.n = n;
         mg_resolve_port(&entry->found, 0);
+
+        /* after those of which nothing is known */
+
+        entry->due_at = entry->asked_at;
     }
 
     (void) pthread_mutex_unlock(&mg_resolve_table.mutex);

@@ -465,6 +465,8 @@ begin(int adopted)
         memset(&state, 0, sizeof(state));
     }
 
+    keep.names_built = state.routing_built_us;
+
     env.db = (mg_pg_pool_t *) &env;
     env.redis = NULL;
     env.state_dir = dir;

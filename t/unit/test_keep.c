@@ -284,6 +284,17 @@ test_names(void)
     is_int(builds, 2, "it is resolved again");
     is_uint(state.routing_serial, serial, "the same addresses: no new file");
 
+    /* a reload: what the worker before has published after we had begun */
+
+    keep.names_built--;
+    keep.named = 0;
+    is_int(step(), MG_OK, "a file of somebody else");
+    is_int(builds, 3, "its names are looked up");
+    is_int(keep.named, 1, "and from then on");
+    is_uint(state.routing_serial, serial, "the file is good");
+    is_int(step(), MG_OK, "then");
+    is_int(builds, 3, "it is left alone");
+
     /* the database cannot change without a generation; an address can */
 
     base_url = "http://127.0.0.2:9000/v1";
