@@ -18,7 +18,7 @@ use Test::More;
 use Time::HiRes qw(sleep time);
 
 use Gateway;
-use Host qw(certificate free_port slurp spew wait_until);
+use Host qw(certificate free_port slurp spew start_process wait_until);
 use Upstream;
 
 my $locations = $Gateway::locations . <<'END';
@@ -557,6 +557,42 @@ END
     $gw->reload(wait_old => 1, http => '    model_ready_backends all '
                 . "interval=100ms trusted_certificate=own.pem;\n");
     ok wait_until(sub { $ready->() == 3 }), 'one that is named is trusted';
+    $gw->end_checks;
+};
+
+
+# The state folder may be of before others were added; who is in it now is known
+# when the database has answered, which takes its time here.
+
+subtest 'a file that is older than the database' => sub {
+    my $file = 'state/routing.snap';
+    my $gw = Gateway->new(server => $locations)->start->wait_ready;
+    my $old = slurp($gw->dir . "/$file");
+
+    provider($gw, 'added', Upstream->new(sub { return $later; }));
+    ok published($gw), 'one is added';
+    $gw->quit;
+    spew($gw->dir . "/$file", $old);
+    $gw->own;
+
+    my $lock = start_process($gw->dir . '/lock.out', 'psql', '-X', '-q', '-d',
+        $gw->conninfo, '-c', 'begin; lock table model.catalog_generation in '
+        . 'access exclusive mode; select pg_sleep(2)');
+
+    ok wait_until(sub {
+        $gw->sql_value("select count(*) from pg_locks where granted
+            and mode = 'AccessExclusiveLock'
+            and relation = 'model.catalog_generation'::regclass");
+    }), 'the database is slow';
+
+    $gw->start(http => "    model_ready_backends all interval=100ms;\n");
+    ok wait_until(sub { $gw->log =~ /provider "added" is not ready yet/ }),
+       'it is found';
+    my $r = $gw->get('/api/v1/admin/ready');
+    ok !$r->{json}{ready}, 'and waited for';
+    is $r->{json}{backends}, 1, 'as is told';
+    unlike $gw->log, qr/so are the 0 model servers/, 'nobody was let in before';
+    waitpid $lock, 0;
     $gw->end_checks;
 };
 

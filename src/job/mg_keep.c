@@ -99,6 +99,7 @@ mg_keep_step(const mg_env_t *env, mg_keep_t *k, const int *cancel,
     k->again_ms = 0;
 
     if (env->db == NULL) {
+        mg_word_set(env->state->routing_compared, 1);
         mg_keep_phase(env, k);
         return MG_OK;
     }
@@ -115,6 +116,7 @@ mg_keep_step(const mg_env_t *env, mg_keep_t *k, const int *cancel,
     }
 
     if (rc != MG_OK) {
+        mg_word_set(env->state->routing_compared, 1);
         mg_metric_add(env->metrics, DATABASE_ERRORS, 1);
 
         if (!k->confirmed) {
@@ -188,6 +190,12 @@ mg_keep_rest(const mg_env_t *env, mg_keep_t *k, mg_pg_t *db,
            != MG_OK)
     {
         return MG_ERROR;
+    }
+
+    if (k->failed_us[MG_KEEP_ROUTING] != 0
+        || mg_word_get(env->state->routing_generation) == g->routing)
+    {
+        mg_word_set(env->state->routing_compared, 1);
     }
 
     if (mg_keep_stop(cancel)) {

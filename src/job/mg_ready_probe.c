@@ -175,7 +175,10 @@ mg_ready_probe_run(mg_thread_t *t, void *data)
 }
 
 
-/* 1: everything is ready, and that was told. */
+/*
+ * 1: everything is ready, and that was told.  Who is in a file of before a
+ * restart is not yet who has to be waited for.
+ */
 
 static int
 mg_ready_probe_look(mg_ready_probe_t *w)
@@ -187,7 +190,9 @@ mg_ready_probe_look(mg_ready_probe_t *w)
     if (w->cells == NULL
         || !mg_load_sum(w->cells, w->list.n, s, mg_mono_us(),
                         mg_now_us())
-        || mg_word_get(s->phase) != MG_PHASE_READY)
+        || mg_word_get(s->phase) != MG_PHASE_READY
+        || !mg_word_get(s->routing_compared)
+        || mg_word_get(s->routing_serial) != w->serial)
     {
         return 0;
     }

@@ -62,7 +62,9 @@ typedef struct {
     uint64_t  servers_phase;        /* mg_phase_e of the last of them */
     uint64_t  servers_progress;     /* 0..100 */
     uint64_t  servers_until_us;     /* expected, wall clock; 0 unknown */
-    uint64_t  reserved[7];
+    uint64_t  routing_compared;     /* 1: it was the database's, or nobody
+                                       could tell */
+    uint64_t  reserved[6];
 } mg_state_t;
 
 /* Atomic access for the words above. */
