@@ -69,6 +69,24 @@ sub settled {
 }
 
 
+# and Redis has both files, which are put there after they are served
+
+sub shared {
+    my ($gw) = @_;
+
+    my $socket = Services::redis() =~ s/^unix://r;
+
+    return wait_until(sub {
+        2 == grep {
+            my $pattern = 'model:snap:*:' . generation($gw, $_);
+            open my $keys, '-|', 'redis-cli', '-s', $socket, '--raw', 'keys',
+                $pattern or die "redis-cli: $!\n";
+            grep { /\S/ } <$keys>;
+        } qw(catalog routing);
+    });
+}
+
+
 sub count_log {
     my ($gw, $pattern) = @_;
 
@@ -237,6 +255,7 @@ subtest 'another node takes the files from Redis' => sub {
     add_provider($one, 'shared');
     ok(wait_until(sub { known_by($one, 'shared') == 20 }), 'the first has it');
     settled($one);
+    ok(shared($one), 'and so has Redis');
 
     my $two = Gateway->new(database => $one->conninfo);
     $two->{token} = $one->{token};
