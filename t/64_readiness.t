@@ -561,18 +561,19 @@ END
 };
 
 
-# The state folder may be of before others were added; who is in it now is known
-# when the database has answered, which takes its time here.
+# A state folder of before one was added; who is there now is known when the
+# database has answered, which takes its time here.
 
-subtest 'a file that is older than the database' => sub {
-    my $file = 'state/routing.snap';
-    my $gw = Gateway->new(server => $locations)->start->wait_ready;
-    my $old = slurp($gw->dir . "/$file");
+sub outdated {
+    my ($gw, $kind, @provider) = @_;
 
-    provider($gw, 'added', Upstream->new(sub { return $later; }));
+    my $file = $gw->dir . "/state/$kind.snap";
+    my $old = slurp($file);
+
+    provider($gw, @provider);
     ok published($gw), 'one is added';
     $gw->quit;
-    spew($gw->dir . "/$file", $old);
+    spew($file, $old);
     $gw->own;
 
     my $lock = start_process($gw->dir . '/lock.out', 'psql', '-X', '-q', '-d',
@@ -586,12 +587,43 @@ subtest 'a file that is older than the database' => sub {
     }), 'the database is slow';
 
     $gw->start(http => "    model_ready_backends all interval=100ms;\n");
+    return $lock;
+}
+
+
+subtest 'a routing file that is older than the database' => sub {
+    my $gw = Gateway->new(server => $locations)->start->wait_ready;
+    my $lock = outdated($gw, 'routing', 'added',
+                        Upstream->new(sub { return $later; }));
+
     ok wait_until(sub { $gw->log =~ /provider "added" is not ready yet/ }),
        'it is found';
     my $r = $gw->get('/api/v1/admin/ready');
     ok !$r->{json}{ready}, 'and waited for';
     is $r->{json}{backends}, 1, 'as is told';
     unlike $gw->log, qr/so are the 0 model servers/, 'nobody was let in before';
+    waitpid $lock, 0;
+    $gw->end_checks;
+};
+
+
+# It tells what a server is asked for: known when the file is there.
+
+subtest 'a catalog that is older than the database' => sub {
+    my $embeds = Upstream->new(sub {
+        return { json => { object => 'list', data => [ {
+            object => 'embedding', index => 0, embedding => [ 0.5 ] } ] } }
+            if $_[0]{uri} eq '/v1/embeddings';
+        return { status => 400, json => { error => { message => 'no' } } };
+    });
+    my $gw = Gateway->new(server => $locations)->start->wait_ready;
+    my $lock = outdated($gw, 'catalog', 'vectors', $embeds,
+                        type => 'embedding');
+
+    ok wait_until(sub { $gw->get('/api/v1/admin/ready')->{json}{ready} }),
+       'it is ready';
+    ok scalar(grep { $_->{uri} eq '/v1/chat/completions' } $embeds->requests),
+       'though it was asked for a chat at first';
     waitpid $lock, 0;
     $gw->end_checks;
 };

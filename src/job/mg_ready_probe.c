@@ -6,7 +6,7 @@
  *                               +-- later ----+-> pull (an Ollama)
  *
  * All requests are driven by one client of this thread; a server has one
- * under way at most.  Another routing file that says something else of the
+ * under way at most.  Another file that says something else of the
  * servers cuts them and begins anew; what is ready stays so.  When all are
  * ready and the gateway is, that is latched as well and the thread ends.
  *
@@ -51,7 +51,7 @@ typedef struct {
     const mg_ready_conf_t   *conf;
     mg_loads_t              *loads;
     mg_thread_t             *thread;
-    uint64_t                 serial;      /* of the file that is listed */
+    uint64_t                 serial;      /* of the files that are listed */
     mg_ready_list_t          list;
     mg_load_t              **cells;       /* of the list */
     const int               *cancel;
@@ -61,6 +61,7 @@ typedef struct {
 
 static void mg_ready_probe_run(mg_thread_t *t, void *data);
 static int mg_ready_probe_look(mg_ready_probe_t *w);
+static uint64_t mg_ready_probe_serial(const mg_ready_probe_t *w);
 static void mg_ready_probe_relist(mg_ready_probe_t *w);
 static int mg_ready_probe_other(const mg_ready_probe_t *w,
     mg_ready_list_t *list);
@@ -192,7 +193,7 @@ mg_ready_probe_look(mg_ready_probe_t *w)
                         mg_now_us())
         || mg_word_get(s->phase) != MG_PHASE_READY
         || !mg_word_get(s->routing_compared)
-        || mg_word_get(s->routing_serial) != w->serial)
+        || mg_ready_probe_serial(w) != w->serial)
     {
         return 0;
     }
@@ -208,7 +209,17 @@ mg_ready_probe_look(mg_ready_probe_t *w)
 
 /* -- the list -- */
 
-/* As the file is now; on any failure the old list stays. */
+/* Another one with each file: who is there, and of what type models are. */
+
+static uint64_t
+mg_ready_probe_serial(const mg_ready_probe_t *w)
+{
+    return mg_word_get(w->env->state->routing_serial)
+           + mg_word_get(w->env->state->catalog_serial);
+}
+
+
+/* As the files are now; on any failure the old list stays. */
 
 static void
 mg_ready_probe_relist(mg_ready_probe_t *w)
@@ -217,7 +228,7 @@ mg_ready_probe_relist(mg_ready_probe_t *w)
     uint64_t         serial;
     mg_ready_list_t  list;
 
-    serial = mg_word_get(w->env->state->routing_serial);
+    serial = mg_ready_probe_serial(w);
 
     if (serial == w->serial) {
         return;
@@ -588,7 +599,7 @@ mg_ready_probe_tick(void *ctx, mg_error_t *e)
     (void) mg_load_sum(w->cells, w->list.n, w->env->state,
                        mg_mono_us(), mg_now_us());
 
-    serial = mg_word_get(w->env->state->routing_serial);
+    serial = mg_ready_probe_serial(w);
 
     if (serial == w->serial) {
         return MG_OK;
