@@ -316,6 +316,39 @@ END
 };
 
 
+# One thread asks for all names: it must not wait for that server each time.
+
+subtest 'a name server that is silent' => sub {
+    my $mute = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Proto => 'udp',
+                                     Blocking => 0) or die "udp: $!\n";
+    my @names = map { "n$_" } 1 .. 6;
+
+    # what no server knows is asked of all
+
+    $dns->set((map { ("$_.test" => { a => ['127.0.0.2'], ttl => 1 }) } @names),
+              map { ("away$_.test" => { rcode => 3 }) } 1 .. 3);
+    provider($_) for @names;
+
+    my $begun = time;
+    $gw->reload(wait_old => 1, http => $http =~ s/127\.0\.0\.1:1 /"127.0.0.1:"
+                . $mute->sockport . ' '/er);
+    my %asked = map { $_ => $dns->asked("$_.test") } @names;
+
+    ok wait_until(sub {
+        !grep { $dns->asked("$_.test") < $asked{$_} + 6 } @names;
+    }), 'names are renewed';
+
+    # both types of a name, each twice, in half a minute
+
+    my $seen = 0;
+    $seen++ while defined recv $mute, my $query, 512, 0;
+    cmp_ok $seen, '>=', 1, 'it was asked';
+    cmp_ok $seen, '<=', 4 * (1 + (time - $begun) / 30), 'but not each time';
+
+    $gw->reload(wait_old => 1, http => $http);
+};
+
+
 # While a reload replaces it a worker's keeper goes on for a moment: what it
 # publishes last may have a name that the next keeper has never heard of.
 

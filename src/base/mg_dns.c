@@ -545,11 +545,13 @@ mg_dns_ask(const mg_dns_server_t *servers, unsigned n, const char *name,
     unsigned timeout_ms, mg_dns_answer_t *out)
 {
     int                rc;
-    unsigned           i;
+    int64_t            begun;
+    unsigned           i, silent;
     uint16_t           ids[2];
     mg_dns_question_t  q[2];
 
     rc = MG_ERROR;
+    silent = 0;
 
     for (i = 0; rc == MG_ERROR && i < n; i++) {
         memset(out, 0, sizeof(mg_dns_answer_t));
@@ -569,8 +571,17 @@ mg_dns_ask(const mg_dns_server_t *servers, unsigned n, const char *name,
             return MG_DECLINED;
         }
 
+        begun = mg_mono_us();
         rc = mg_dns_server_ask(&servers[i], q, timeout_ms, out);
+
+        if (rc == MG_ERROR
+            && mg_mono_us() - begun >= (int64_t) timeout_ms * 1000)
+        {
+            silent |= 1u << i;
+        }
     }
+
+    out->silent = silent;
 
     return rc;
 }

@@ -35,6 +35,7 @@
 #define MG_RESOLVE_TIMEOUT_MS  2000
 #define MG_RESOLVE_WAIT_S      1               /* a build for new names */
 #define MG_RESOLVE_IDLE_MS     1000
+#define MG_RESOLVE_SILENT_US   30000000LL      /* asked after the others */
 
 
 typedef struct {
@@ -51,6 +52,7 @@ typedef struct {
     pthread_mutex_t      mutex;          /* of all below */
     pthread_cond_t       asked;          /* an entry has its answer */
     mg_resolve_conf_t    conf;
+    int64_t              silent_us[MG_DNS_SERVERS_MAX];   /* until then */
     mg_thread_t         *thread;
     int                  leaving;        /* nobody is to wait any more */
     unsigned             changes;
@@ -72,6 +74,8 @@ static mg_resolve_entry_t *mg_resolve_enter(const char *name);
 static int mg_resolve_system(const char *name, mg_resolved_t *out);
 static int mg_resolve_servers(const char *name, mg_resolved_t *out,
     unsigned *ttl);
+static void mg_resolve_order(mg_dns_server_t *servers, unsigned *which);
+static void mg_resolve_silent(const unsigned *which, unsigned silent);
 static void mg_resolve_run(mg_thread_t *t, void *data);
 static int mg_resolve_due(char *name, unsigned *wait_ms);
 static void mg_resolve_add(mg_resolved_t *out, const struct sockaddr *sa,
@@ -442,15 +446,24 @@ static int
 mg_resolve_servers(const char *name, mg_resolved_t *out, unsigned *ttl)
 {
     int                       rc;
-    unsigned                  i;
+    unsigned                  i, which[MG_DNS_SERVERS_MAX];
     mg_dns_answer_t           answer;
+    mg_dns_server_t           servers[MG_DNS_SERVERS_MAX];
     const mg_resolve_conf_t  *conf;
 
     conf = &mg_resolve_table.conf;
 
-    rc = mg_dns_ask(conf->servers, conf->n_servers, name,
+    mg_resolve_order(servers, which);
+
+    rc = mg_dns_ask(servers, conf->n_servers, name,
                     conf->timeout_ms ? conf->timeout_ms
                                      : MG_RESOLVE_TIMEOUT_MS, &answer);
+
+    /* if nobody knows the name, it may be the name's fault */
+
+    if (rc != MG_ERROR) {
+        mg_resolve_silent(which, answer.silent);
+    }
 
     if (rc != MG_OK) {
         return rc;
@@ -463,6 +476,60 @@ mg_resolve_servers(const char *name, mg_resolved_t *out, unsigned *ttl)
     *ttl = answer.ttl;
 
     return MG_OK;
+}
+
+
+/*
+ * As configured, but those last that had no answer a moment ago: each name
+ * would wait for them again, and one thread asks for all names.
+ */
+
+static void
+mg_resolve_order(mg_dns_server_t *servers, unsigned *which)
+{
+    int                       silent;
+    int64_t                   now;
+    unsigned                  i, n;
+    const mg_resolve_conf_t  *conf;
+
+    conf = &mg_resolve_table.conf;
+    now = mg_mono_us();
+    n = 0;
+
+    (void) pthread_mutex_lock(&mg_resolve_table.mutex);
+
+    for (silent = 0; silent <= 1; silent++) {
+
+        for (i = 0; i < conf->n_servers; i++) {
+
+            if ((mg_resolve_table.silent_us[i] > now) == silent) {
+                which[n] = i;
+                servers[n++] = conf->servers[i];
+            }
+        }
+    }
+
+    (void) pthread_mutex_unlock(&mg_resolve_table.mutex);
+}
+
+
+/* silent: as of mg_dns_answer_t, in the order of which[]. */
+
+static void
+mg_resolve_silent(const unsigned *which, unsigned silent)
+{
+    unsigned  i;
+
+    (void) pthread_mutex_lock(&mg_resolve_table.mutex);
+
+    for (i = 0; i < mg_resolve_table.conf.n_servers; i++) {
+        if (silent & 1u << i) {
+            mg_resolve_table.silent_us[which[i]] = mg_mono_us()
+                                                   + MG_RESOLVE_SILENT_US;
+        }
+    }
+
+    (void) pthread_mutex_unlock(&mg_resolve_table.mutex);
 }
 
 

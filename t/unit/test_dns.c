@@ -282,6 +282,8 @@ servers(void)
 {
     int64_t          begun;
     mg_error_t       e;
+    int              fd;
+    socklen_t        len;
     mg_dns_server_t  s[2];
 
     server(MG_OK, "127.0.0.1", 53);
@@ -304,6 +306,20 @@ servers(void)
     is_int(mg_dns_ask(s, 2, NAME, 3600000, &got), MG_ERROR,
            "nobody listens");
     ok(mg_mono_us() - begun < 1800000000, "which is not waited for");
+    is_int(got.silent, 0, "nor told of");
+
+    /* the second of them listens, and says nothing */
+
+    fd = socket(AF_INET, SOCK_DGRAM, 0);
+    ((struct sockaddr_in *) &s[1].addr)->sin_port = 0;
+    len = sizeof(s[1].addr);
+    ok(fd != -1 && bind(fd, (struct sockaddr *) &s[1].addr, s[1].len) == 0
+       && getsockname(fd, (struct sockaddr *) &s[1].addr, &len) == 0,
+       "a port");
+    is_int(mg_dns_ask(s, 2, NAME, 50, &got), MG_ERROR, "nobody answers");
+    is_int(got.silent, 2, "one was silent");
+    (void) close(fd);
+
     is_int(mg_dns_ask(s, 2, "a..b", 500, &got), MG_DECLINED,
            "what is no name is asked of nobody");
 }
