@@ -20,6 +20,8 @@ sub proxy {
     my @mock = mock();
     my $threads = 'thread_pool idle threads=4 max_queue=64;';
     my @contenders = (stock_proxy(@mock), gateway_proxy(@mock),
+                      { %{ gateway_proxy(@mock, 'model_record off;') },
+                        name => 'without records' },
                       stock_proxy(@mock, main => $threads,
                                   name => 'stock with threads'),
                       haproxy(@mock), lua(@mock), njs(@mock),
@@ -31,7 +33,7 @@ sub proxy {
         $c->{run} = sub {
             wrk("http://127.0.0.1:$c->{port}", 'post.lua', $seconds,
                 $connections, BENCH_BODY => $size, BENCH_KEYS => $keys,
-                BENCH_TOKEN => $contenders[1]{token},
+                BENCH_TOKEN => $c->{token} // $contenders[1]{token},
                 BENCH_HEADER => $c->{headers} // '');
         };
     }
