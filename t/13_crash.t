@@ -15,7 +15,7 @@ use lib "$FindBin::Bin/lib";
 use Test::More;
 
 use Gateway;
-use Host qw(slurp spew start_process top wait_until);
+use Host qw(slurp spew top wait_until);
 use Services;
 
 my $gw = Gateway->new(catalog => 'bundled', workers => 1);
@@ -48,15 +48,7 @@ spew($gw->{catalog}, $renamed);
 
 # the last table that a sync writes to is locked: all else is written by then
 
-my $lock = start_process($gw->dir . '/lock.out', 'psql', '-X', '-q', '-d',
-    $gw->conninfo, '-c', 'begin; lock table model.model_benchmarks in '
-    . 'exclusive mode; select pg_sleep(600)');
-
-ok wait_until(sub {
-    $gw->sql_value("select count(*) from pg_locks where granted
-        and mode = 'ExclusiveLock'
-        and relation = 'model.model_benchmarks'::regclass");
-}), 'the table is locked';
+my $lock = $gw->hold('model_benchmarks', 'exclusive', 600);
 
 is $gw->api(POST => '/api/v1/models/refresh')->{status}, 202,
    'a sync begins';

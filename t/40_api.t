@@ -555,17 +555,7 @@ subtest 'every answer has a request id' => sub {
 
 subtest 'a full queue answers at once' => sub {
     my $name = $gw->{dbname};
-    my $locked = Host::start_process("$gw->{dir}/lock.out", 'psql', '-X',
-        '-q', '-d', $gw->conninfo, '-c',
-        'begin; lock table model.model_groups in access exclusive mode; '
-        . 'select pg_sleep(60)');
-
-    wait_until(sub {
-        $gw->sql_value("select count(*) from pg_locks where granted
-            and mode = 'AccessExclusiveLock'
-            and relation = 'model.model_groups'::regclass");
-    });
-
+    my $locked = $gw->hold('model_groups', 'access exclusive', 60);
     my $token = $gw->token('admin');
     my @wires = map {
         my $w = $gw->wire;

@@ -209,14 +209,7 @@ subtest 'another attempt, and nobody waits for it' => sub {
     $gw->sql("select model.make_inference_partition('$table',
         model.inference_stem('$table'), current_date - 20)");
 
-    my $reader = start_process($gw->dir . '/reader', 'psql', '-X', '-q', '-d',
-        $gw->conninfo, '-c', "begin; lock table model.$table in access share
-        mode; select pg_sleep(600)");
-    ok wait_until(sub {
-        $gw->sql_value("select count(*) from pg_locks where granted
-            and relation = 'model.$table'::regclass");
-    }), 'that is locked';
-
+    my $reader = $gw->hold($table, 'access share', 600);
     my $r = $gw->api(POST => '/api/v1/model-groups/busy/retain');
     is $r->{status}, 202, 'its retention' or diag $r->{body};
     my $id = $r->{json}{id};

@@ -276,21 +276,7 @@ subtest 'who may, and one at a time' => sub {
     # somebody reads the table for long: the job waits, and goes on by itself
 
     old(chat => 20, 1);
-    my $pid = fork // die;
-    if (!$pid) {
-        open STDOUT, '>', '/dev/null';
-        exec 'psql', '-X', '-q', '-d', $gw->conninfo, '-c',
-            "begin; lock table model.$table{chat} in access share mode;
-             select pg_sleep(4); commit";
-        exit 1;
-    }
-
-    ok wait_until(sub {
-        $gw->sql_value("select count(*) from pg_locks
-            where relation = 'model.$table{chat}'::regclass and granted
-                  and mode = 'AccessShareLock'");
-    }), 'a long query';
-
+    my $pid = $gw->hold($table{chat}, 'access share', 4);
     my $r = $gw->api(POST => '/api/v1/model-groups/chat/retain');
     is $r->{status}, 202, 'asked for';
     my $again = $gw->api(POST => '/api/v1/model-groups/chat/retain');

@@ -764,15 +764,7 @@ subtest 'the database is slow' => sub {
     my @before = timings($gw);
     my $token = $gw->token('admin');
 
-    my $lock = start_process($gw->dir . '/lock.out', 'psql', '-X', '-q', '-d',
-        $gw->conninfo, '-c', 'begin; lock table model.model_groups in access '
-        . 'exclusive mode; select pg_sleep(600)');
-
-    ok wait_until(sub {
-        $gw->sql_value("select count(*) from pg_locks where granted
-            and mode = 'AccessExclusiveLock'
-            and relation = 'model.model_groups'::regclass");
-    }), 'the table is locked';
+    my $lock = $gw->hold('model_groups', 'access exclusive', 600);
 
     # more than threads and queue take
     my $began = time;

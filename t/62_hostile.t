@@ -19,7 +19,7 @@ use Test::More;
 use Time::HiRes qw(sleep time);
 
 use Gateway;
-use Host qw(free_port slurp spew start_process wait_until);
+use Host qw(free_port slurp spew wait_until);
 use Services;
 use Upstream;
 use Wire;
@@ -498,15 +498,7 @@ subtest 'clients that send badly' => sub {
 
 subtest 'calls whose client has gone' => sub {
     my $token = $gw->token('admin');
-    my $lock = start_process($gw->dir . '/lock.out', 'psql', '-X', '-q', '-d',
-        $gw->conninfo, '-c', 'begin; lock table model.model_groups in access '
-        . 'exclusive mode; select pg_sleep(1.5)');
-
-    ok wait_until(sub {
-        $gw->sql_value("select count(*) from pg_locks where granted
-            and mode = 'AccessExclusiveLock'
-            and relation = 'model.model_groups'::regclass");
-    }), 'the table is locked';
+    my $lock = $gw->hold('model_groups', 'access exclusive', 1.5);
 
     for my $n (1 .. 50) {
         my $w = $gw->wire;

@@ -18,7 +18,7 @@ use Test::More;
 use Time::HiRes qw(sleep time);
 
 use Gateway;
-use Host qw(certificate free_port slurp spew start_process wait_until);
+use Host qw(certificate free_port slurp spew wait_until);
 use Upstream;
 
 my $locations = $Gateway::locations . <<'END';
@@ -576,16 +576,7 @@ sub outdated {
     spew($file, $old);
     $gw->own;
 
-    my $lock = start_process($gw->dir . '/lock.out', 'psql', '-X', '-q', '-d',
-        $gw->conninfo, '-c', 'begin; lock table model.catalog_generation in '
-        . 'access exclusive mode; select pg_sleep(2)');
-
-    ok wait_until(sub {
-        $gw->sql_value("select count(*) from pg_locks where granted
-            and mode = 'AccessExclusiveLock'
-            and relation = 'model.catalog_generation'::regclass");
-    }), 'the database is slow';
-
+    my $lock = $gw->hold('catalog_generation', 'access exclusive', 2);
     $gw->start(http => "    model_ready_backends all interval=100ms;\n");
     return $lock;
 }

@@ -16,7 +16,7 @@ use Test::More;
 use Time::HiRes qw(sleep time);
 
 use Gateway;
-use Host qw(slurp spew start_process wait_until);
+use Host qw(slurp spew wait_until);
 use Upstream;
 
 my %good = (id => 'x', object => 'chat.completion', model => 'm', choices => [
@@ -87,13 +87,7 @@ subtest 'a run ends before its scores are there' => sub {
        'and scored';
     $gw->sql("delete from model.model_sources where source = 'inferred'");
 
-    my $pid = start_process($gw->dir . '/locker', 'psql', '-X', '-q', '-d',
-        $gw->conninfo, '-c', 'begin; lock table model.model_sources in '
-        . 'exclusive mode; select pg_sleep(600)');
-    ok wait_until(sub { $gw->sql_value("select count(*) from pg_locks
-        where mode = 'ExclusiveLock' and granted and relation
-        = 'model.model_sources'::regclass") }), 'scores cannot be written';
-
+    my $pid = $gw->hold('model_sources', 'exclusive', 600);
     my $id = begin('scored', { models => [ 'm1', 'm2' ] });
     my $s = ended($id);
     is $s->{status}, 'completed', 'the run ends all the same';

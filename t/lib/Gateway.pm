@@ -584,6 +584,27 @@ sub sql_value {
 }
 
 
+# A process that holds a lock of a table for so many seconds, and has it.  mode:
+# "access exclusive", "exclusive", "access share".
+
+sub hold {
+    my ($self, $table, $mode, $seconds) = @_;
+
+    my $pid = start_process("$self->{dir}/lock.out", 'psql', '-X', '-q', '-d',
+        $self->{database}, '-c', "begin; lock table model.$table in $mode mode;
+        select pg_sleep($seconds)");
+    my $name = join '', map { ucfirst } split(' ', $mode), 'lock';
+
+    wait_until(sub {
+        $self->sql_value("select count(*) from pg_locks where granted
+            and mode = :'mode' and relation = 'model.$table'::regclass",
+            mode => $name);
+    }) or die "nobody got the $mode lock of $table\n";
+
+    return $pid;
+}
+
+
 # a database that nobody can reach, and one that answers again
 
 sub away {
