@@ -598,7 +598,7 @@ subtest 'a routing file that is older than the database' => sub {
 };
 
 
-# It tells what a server is asked for: known when the file is there.
+# The catalog tells what to ask a server for: it is asked anew when that is there.
 
 subtest 'a catalog that is older than the database' => sub {
     my $embeds = Upstream->new(sub {

@@ -35,7 +35,7 @@ typedef struct {
 
 typedef struct {
     unsigned                 n;
-    unsigned                 silent;     /* bit i: server i was, all along */
+    unsigned                 silent;     /* bit i: server i took all its time */
     uint32_t                 ttl;        /* s, the smallest; 0 without any */
     struct sockaddr_storage  addrs[MG_DNS_ADDRS_MAX];    /* with port 0 */
 } mg_dns_answer_t;

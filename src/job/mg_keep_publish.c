@@ -806,8 +806,10 @@ mg_keep_names_publish(const mg_env_t *env, mg_keep_t *k,
     if (rc == MG_OK) {
         same = mg_snap_same(mg_snap_bytes(snap), b->image);
         generation = mg_snap_generation(snap);
-        mg_keep_names_known(k, snap);
 
+        /* whoever put it there may have died before it told of it */
+
+        mg_keep_announce(env, k, MG_KEEP_ROUTING, snap);
         mg_snap_close(snap);
 
         /* old addresses are better than none */

@@ -459,7 +459,7 @@ mg_resolve_servers(const char *name, mg_resolved_t *out, unsigned *ttl)
                     conf->timeout_ms ? conf->timeout_ms
                                      : MG_RESOLVE_TIMEOUT_MS, &answer);
 
-    /* if nobody knows the name, it may be the name's fault */
+    /* nobody has answered: that may be for the name, not for a server */
 
     if (rc != MG_ERROR) {
         mg_resolve_silent(which, answer.silent);

@@ -295,6 +295,15 @@ test_names(void)
     is_int(step(), MG_OK, "then");
     is_int(builds, 3, "it is left alone");
 
+    /* and the worker before was killed when it had not yet told of it */
+
+    state.routing_built_us--;
+    is_int(step(), MG_OK, "a file that was not announced");
+    is_uint(state.routing_serial, ++serial, "is");
+    is_int(builds, 4, "when it was looked at");
+    is_int(step(), MG_OK, "then");
+    is_int(builds, 4, "it is left alone, too");
+
     /* the database cannot change without a generation; an address can */
 
     base_url = "http://127.0.0.2:9000/v1";
