@@ -120,8 +120,8 @@ sub group {
 
     $gw->group($name, {}, @members);
     ok wait_until(sub {
-        $gw->fetch(POST => '/open/v1/x', {}, { model => $name })->{status}
-            != 404;
+        Gateway::decided($gw->fetch(POST => '/open/v1/x', {},
+                                    { model => $name }));
     }), "group $name is in effect";
 }
 

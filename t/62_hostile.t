@@ -287,7 +287,7 @@ sub infer {
 }
 
 ok wait_until(sub {
-    4 == grep { infer({ model => $_, how => 'two 100s' })->{status} != 404 }
+    4 == grep { Gateway::decided(infer({ model => $_, how => 'two 100s' })) }
          qw(chat mean shaky gone);
 }), 'the groups are in effect';
 

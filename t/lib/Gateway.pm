@@ -537,6 +537,16 @@ sub group {
 }
 
 
+# whether an answer is of a group that is there with its members, which are
+# assigned by a call of their own
+
+sub decided {
+    my ($r) = @_;
+
+    return $r->{status} != 404 && $r->{body} !~ /has no models yet/;
+}
+
+
 sub wire { return Wire->new($_[0]{socket}); }
 
 
