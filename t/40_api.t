@@ -11,6 +11,7 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::Bin/lib";
+use IO::Select;
 use Test::More;
 
 use Gateway;
@@ -564,11 +565,16 @@ subtest 'a full queue answers at once' => sub {
         $w;
     } 1 .. 90;
 
-    my $r;
-    ok wait_until(sub {
-        $r = $gw->api(GET => '/api/v1/model-groups?page=2');
-        $r->{status} == 503;
-    }), 'a call is refused';
+    # those that have a place wait for the table
+
+    my $set = IO::Select->new(map { $_->socket } @wires);
+    my ($first) = $set->can_read(30 * $Host::patience);
+    my ($out) = grep { $first && $_->socket == $first } @wires;
+    ok $out, 'a call is answered' or return;
+    @wires = grep { $_ != $out } @wires;
+
+    my $r = $out->response;
+    $r->{json} = eval { Wire::decode($r) };
     refused($r, 503, undef, qr/queue/, 'says so');
     is $r->{headers}{'retry-after'}, 1, 'and when to come back';
     is $gw->get('/health')->{status}, 200, 'the loop is free';
@@ -583,8 +589,10 @@ subtest 'a full queue answers at once' => sub {
     my %seen;
     $seen{ $_->response->{status} }++ for @wires;
     ok $seen{200}, 'those that had a place were served';
-    is_deeply [ grep { !/^(?:200|503)$/ } keys %seen ], [],
-        'and the others refused';
+    ok $seen{503}, 'and others refused';
+
+    # 504: on a slow machine some have waited for as long as they may
+    is_deeply [ grep { !/^(?:200|503|504)$/ } keys %seen ], [], 'no more';
 };
 
 

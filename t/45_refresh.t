@@ -126,7 +126,7 @@ my $up = Upstream->new(sub {
     return { status => 404, body => "mode $mode" };
 });
 
-my $refresh = 'model_refresh off pause=2s breaker=3 timeout=8s '
+my $refresh = 'model_refresh off pause=2s breaker=3 timeout=5s '
               . 'sources=models.dev,litellm url.litellm=' . $up->url
               . '/litellm.json;';
 
