@@ -22,8 +22,8 @@ use Time::HiRes qw(time sleep);
 
 our @EXPORT = qw(
     $top $dir $rounds $seconds api catalog_gateway children compare cpu_ns
-    database faster free_port gateway_conf median nginx ready row rows run_row rounds
-    services spit start_pinned stop token wait_for wrk
+    database faster free_port gateway_conf median nginx pace ready row rows
+    run_row rounds services spit start_pinned stop token wait_for wrk
 );
 
 our $top = abs_path(dirname(__FILE__) . '/..');
@@ -280,6 +280,25 @@ sub wrk {
         or die "bench: wrk said: $out\n";
 
     return ($n, $us / 1e6, $failed + $status);
+}
+
+
+# What sends requests at a rate, on core 1, by way of the command @before: a sub
+# of pace's arguments that gives the figures of its RESULT (bench/pace.c).
+
+sub pace {
+    my (@before) = @_;
+
+    system("cc -O2 -o $dir/pace $top/bench/pace.c") == 0
+        or die "bench: pace does not compile\n";
+
+    return sub {
+        my @cmd = (qw(taskset -c 1), @before, "$dir/pace", @_);
+        my $out = `@cmd`;
+        my ($figures) = $out =~ /^RESULT ([\d ]+)$/
+            or die "bench: pace said: $out\n";
+        return split ' ', $figures;
+    };
 }
 
 

@@ -1,14 +1,15 @@
 /*
  * pace.c: inference requests at a fixed rate, and how long they took.
  *
- *     pace PORT CONNECTIONS RATE SECONDS TOKEN
+ *     pace PORT CONNECTIONS RATE SECONDS TOKEN [KEYS]
  *
  * RATE requests a second are due at equal distances, whatever became of those
  * before; each is sent on a kept connection that is free, else as soon as one
  * is.  It took the time from when it was due until its answer was read, so a
  * server that stands still for a while pays for everybody who came meanwhile.
- * Prints: requests, p50, p99, p99.9 and the longest in microseconds, and how
- * many were not answered with 200.
+ * With KEYS, at most 1,000, requests are of so many sessions in turn.  Prints:
+ * requests, p50, p99, p99.9, the longest and all together in microseconds, and
+ * how many were not answered with 200.
  *
  * Part of the benchmark: one thread, loopback only.
  */
@@ -45,6 +46,8 @@ static size_t    n_times;
 static int       failed;
 static char      request[PACE_BODY + 1024];
 static int       request_len;
+static char     *session;           /* three digits of the request */
+static int       keys, turn;
 
 
 static int64_t
@@ -77,9 +80,11 @@ prepare(const char *token)
     request_len = snprintf(request, sizeof(request),
                            "POST /v1/chat/completions HTTP/1.1\r\n"
                            "Host: gateway\r\nAuthorization: Bearer %s\r\n"
-                           "Content-Type: application/json\r\n"
-                           "Content-Length: %d\r\n\r\n%s", token, PACE_BODY,
-                           body);
+                           "Content-Type: application/json\r\n%s"
+                           "Content-Length: %d\r\n\r\n%s", token,
+                           keys ? "X-Session-Id: session-000\r\n" : "",
+                           PACE_BODY, body);
+    session = keys ? strstr(request, "session-000") + 8 : NULL;
 }
 
 
@@ -88,6 +93,13 @@ begin(pace_t *c, int64_t due)
 {
     c->due = due;
     c->len = 0;
+
+    if (keys) {
+        turn = (turn + 1) % keys;
+        session[0] = '0' + turn / 100;
+        session[1] = '0' + turn / 10 % 10;
+        session[2] = '0' + turn % 10;
+    }
 
     if (write(c->fd, request, request_len) != request_len) {
         perror("pace: write");
@@ -138,7 +150,9 @@ answered(pace_t *c)
 }
 
 
-static void
+/* How long it took, in microseconds. */
+
+static int64_t
 pace(int epoll, int n, int rate, int64_t total)
 {
     int                 i, k, flying;
@@ -177,6 +191,8 @@ pace(int epoll, int n, int rate, int64_t total)
             flying -= answered(ev[--k].data.ptr);
         }
     }
+
+    return now_us() - begun;
 }
 
 
@@ -193,11 +209,11 @@ int
 main(int argc, char **argv)
 {
     int                 i, n, epoll, on;
-    int64_t             total;
+    int64_t             total, took;
     struct sockaddr_in  sin;
     struct epoll_event  ev;
 
-    if (argc != 6 || atoi(argv[2]) < 1 || atoi(argv[2]) > PACE_MAX
+    if (argc < 6 || argc > 7 || atoi(argv[2]) < 1 || atoi(argv[2]) > PACE_MAX
         || atoi(argv[3]) < 1 || atoi(argv[4]) < 1)
     {
         fprintf(stderr, "usage: see the first lines of pace.c\n");
@@ -209,6 +225,13 @@ main(int argc, char **argv)
     times = calloc(total, sizeof(int64_t));
     epoll = epoll_create1(0);
     on = 1;
+    keys = argc > 6 ? atoi(argv[6]) : 0;
+
+    if (keys < 0 || keys > 1000) {
+        fprintf(stderr, "pace: KEYS is 0 to 1000\n");
+        return 1;
+    }
+
     prepare(argv[5]);
 
     memset(&sin, 0, sizeof(sin));
@@ -233,14 +256,14 @@ main(int argc, char **argv)
         (void) epoll_ctl(epoll, EPOLL_CTL_ADD, connections[i].fd, &ev);
     }
 
-    pace(epoll, n, atoi(argv[3]), total);
+    took = pace(epoll, n, atoi(argv[3]), total);
     qsort(times, n_times, sizeof(int64_t), ascending);
 
-    printf("RESULT %zu %lld %lld %lld %lld %d\n", n_times,
+    printf("RESULT %zu %lld %lld %lld %lld %lld %d\n", n_times,
            (long long) times[n_times / 2],
            (long long) times[n_times * 99 / 100],
            (long long) times[n_times * 999 / 1000],
-           (long long) times[n_times - 1], failed);
+           (long long) times[n_times - 1], (long long) took, failed);
 
     return 0;
 }

@@ -10,6 +10,7 @@ use Time::HiRes qw(sleep);
 
 row('proxy-1k', sub { proxy(1024, 64, 256, 1.15) });
 row('proxy-100k', sub { proxy(102400, 16, 64, 1.8) });
+row('proxy-rate', sub { at_rate($_, 1.15) for 10_000, 20_000, 40_000 });
 
 # requests a second of the gateway, at least so many times those of ...
 
@@ -44,6 +45,41 @@ sub proxy {
           " ($thrown rounds thrown away)\n";
     compare($contenders[0], \@contenders, { gateway => $bar });
     faster($contenders[1], \@contenders, \%faster);
+    records($contenders[1]);
+}
+
+
+# The same work for all: so many requests of 1 KB a second, whoever could do
+# more.  Bench::wrk() sends the next one as soon as one is answered, so that each
+# contender has another rate there, and another share of waking up.
+
+sub at_rate {
+    my ($rate, $bar) = @_;
+    my ($connections, $keys) = (64, 256);
+    my @mock = mock();
+    my @contenders = (stock_proxy(@mock), gateway_proxy(@mock),
+                      { %{ gateway_proxy(@mock, 'model_record off;') },
+                        name => 'without records' },
+                      lua(@mock));
+    my $pace = pace();
+
+    for my $c (@contenders) {
+        my $token = $c->{token} // $contenders[1]{token};
+
+        $c->{run} = sub {
+            my ($n, @rest) = $pace->($c->{port}, $connections, $rate, $seconds,
+                                     $token, $keys);
+            my ($took, $failed) = @rest[-2, -1];
+            return ($n, $took / 1e6, $failed);
+        };
+    }
+
+    my $thrown = rounds($rounds, @contenders);
+
+    print "proxy, 1024 bytes, $rate requests a second, 90/10, one core",
+          " ($thrown rounds thrown away)\n";
+    compare($contenders[0], \@contenders,
+            { gateway => $bar, 'without records' => $bar });
     records($contenders[1]);
 }
 

@@ -315,21 +315,16 @@ sub builds {
 sub beside {
     my ($base, $token, $port, $servers) = beside_gateway();
     my ($windows, $length, $rate) = (2 * $rounds + 1, 5, 1000);
-    my $pace = "$dir/pace";
     my %kinds = (changing => {}, known => {});
     my $still;
 
-    system("cc -O2 -o $pace $top/bench/pace.c") == 0
-        or die "bench: pace does not compile\n";
-
     my @before = system('chrt -f 1 true 2>/dev/null') == 0 ? qw(chrt -f 1)
                                                            : ();
+    my $pace = pace(@before);
     my $measure = sub {
-        my @cmd = ('taskset', '-c', 1, @before, $pace, $port, 16, $rate,
-                   $length, $token);
-        my $out = `@cmd`;
-        my ($n, @us) = $out =~ /^RESULT (\d+) (\d+) (\d+) (\d+) (\d+) 0$/
-            or die "bench: pace said: $out\n";
+        my ($n, @us) = $pace->($port, 16, $rate, $length, $token);
+        my $failed = pop @us;
+        die "bench: $failed requests failed\n" if $failed;
         return \@us;
     };
 
