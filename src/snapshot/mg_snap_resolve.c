@@ -10,6 +10,9 @@
  *                           -> new:   enter it, wake the thread, wait
  *     thread:  the name that is due first -> ask -> note, count changes
  *
+ * One thread asks for all: names that had no answer, which may take the time
+ * of every name server, come after others that are due.
+ *
  * Nobody holds the lock while the resolver is asked.
  */
 
@@ -28,7 +31,7 @@
 #define MG_RESOLVE_NAMES       512
 #define MG_RESOLVE_NAME_MAX    255
 #define MG_RESOLVE_SECOND      1000000LL
-#define MG_RESOLVE_AGAIN_US    5000000LL       /* without an answer */
+#define MG_RESOLVE_AGAIN_MS    5000            /* without an answer */
 #define MG_RESOLVE_HOLD_S      30              /* of the system's resolver */
 #define MG_RESOLVE_HOLD_MAX    3600
 #define MG_RESOLVE_KEEP_US     3600000000LL    /* good while DNS is away */
@@ -44,6 +47,7 @@ typedef struct {
     int64_t         good_at;
     int64_t         due_at;
     unsigned        round;               /* the last build that wanted it */
+    unsigned        mute:1;              /* nobody had an answer */
     mg_resolved_t   found;               /* with port 0 */
 } mg_resolve_entry_t;
 
@@ -78,6 +82,8 @@ static void mg_resolve_order(mg_dns_server_t *servers, unsigned *which);
 static void mg_resolve_silent(const unsigned *which, unsigned silent);
 static void mg_resolve_run(mg_thread_t *t, void *data);
 static int mg_resolve_due(char *name, unsigned *wait_ms);
+static int mg_resolve_before(const mg_resolve_entry_t *a,
+    const mg_resolve_entry_t *b, int64_t now);
 static void mg_resolve_add(mg_resolved_t *out, const struct sockaddr *sa,
     int first_family);
 static int mg_resolve_cmp(const struct sockaddr_storage *a,
@@ -251,7 +257,7 @@ static void
 mg_resolve_remember(const char *name, int rc, unsigned ttl,
     mg_resolved_t *out)
 {
-    int64_t              now;
+    int64_t              now, hold;
     mg_resolve_entry_t  *entry;
 
     now = mg_mono_us();
@@ -271,8 +277,17 @@ mg_resolve_remember(const char *name, int rc, unsigned ttl,
         entry->good_at = now;
     }
 
-    entry->due_at = now + (rc == MG_OK ? ttl * MG_RESOLVE_SECOND
-                                       : MG_RESOLVE_AGAIN_US);
+    entry->mute = (rc == MG_ERROR);
+
+    hold = ttl * MG_RESOLVE_SECOND;
+
+    if (rc != MG_OK) {
+        hold = mg_resolve_table.conf.again_ms
+               ? mg_resolve_table.conf.again_ms : MG_RESOLVE_AGAIN_MS;
+        hold *= MG_RESOLVE_SECOND / 1000;
+    }
+
+    entry->due_at = now + hold;
 
     if (memcmp(&entry->found, out, sizeof(mg_resolved_t)) != 0) {
         entry->found = *out;
@@ -627,11 +642,12 @@ mg_resolve_run(mg_thread_t *t, void *data)
 static int
 mg_resolve_due(char *name, unsigned *wait_ms)
 {
-    int64_t              rest;
+    int64_t              now, rest;
     unsigned             i;
     mg_resolve_entry_t  *e, *first;
 
     first = NULL;
+    now = mg_mono_us();
 
     (void) pthread_mutex_lock(&mg_resolve_table.mutex);
 
@@ -639,14 +655,13 @@ mg_resolve_due(char *name, unsigned *wait_ms)
         e = &mg_resolve_table.entries[i];
 
         if (e->round == mg_resolve_table.round
-            && (first == NULL || e->due_at < first->due_at))
+            && (first == NULL || mg_resolve_before(e, first, now)))
         {
             first = e;
         }
     }
 
-    rest = first ? first->due_at - mg_mono_us()
-                 : MG_RESOLVE_IDLE_MS * 1000LL;
+    rest = first ? first->due_at - now : MG_RESOLVE_IDLE_MS * 1000LL;
 
     if (rest <= 0) {
         memcpy(name, first->name, sizeof(first->name));
@@ -660,6 +675,18 @@ mg_resolve_due(char *name, unsigned *wait_ms)
     }
 
     return rest <= 0;
+}
+
+
+static int
+mg_resolve_before(const mg_resolve_entry_t *a, const mg_resolve_entry_t *b,
+    int64_t now)
+{
+    if (a->mute != b->mute && a->due_at <= now && b->due_at <= now) {
+        return b->mute;
+    }
+
+    return a->due_at < b->due_at;
 }
 
 

@@ -37,6 +37,7 @@ typedef struct {
     unsigned                 n_servers;
     unsigned                 timeout_ms;     /* of one server; 0: 2,000 */
     unsigned                 valid_s;        /* 0: as the server says */
+    unsigned                 again_ms;       /* without an answer; 0: 5,000 */
 } mg_resolve_conf_t;
 
 
