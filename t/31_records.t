@@ -57,6 +57,15 @@ my $up = Upstream->new(sub {
         none => { json => { data => [] } },
         gzip => { headers => [ 'Content-Encoding', 'gzip' ],
                   json => { usage => $usage } },
+        same => { headers => [ 'Content-Encoding', 'Identity' ],
+                  json => { usage => $usage } },
+        499 => { status => 499, json => { error => { message => 'gone' } } },
+        large => { headers => \@sse, chunks => [ $delta, map { ($_, \0.05) }
+                   unpack '(a4000)*', 'data: {"type":"response.completed",'
+                   . '"text":"' . 'x' x 30_000 . '","response":{"usage":'
+                   . $json->encode($usage) . "}}\n\n" ] },
+        within => { headers => \@sse, chunks => [ $delta,
+                    'data: {"type":"response.completed","response":{"id":' ] },
         drop => { drop => 1 },
         hang => { hang => 1 },
     );
@@ -234,6 +243,9 @@ subtest 'how it ended' => sub {
         500 => [ 500, 'upstream_5xx', 0, undef, undef ],
         none => [ 200, '', 0, undef, undef ],
         gzip => [ 200, '', 0, undef, undef ],
+        same => [ 200, '', 0, 'provider', 20 ],
+        499 => [ 499, 'upstream_4xx', 0, undef, undef ],
+        within => [ 200, 'truncated', 1, undef, undef ],
         drop => [ 502, 'bad_answer', 0, undef, undef ],
     );
 
@@ -555,6 +567,14 @@ subtest 'prices, traces and bodies' => sub {
         { model => 'full', text => "\t\x{e9}\x{20ac}" }, 'the request'
         or diag(Encode::encode_utf8($rec->{request_body}));
     is $rec->{response_body}, Encode::decode_utf8($r->{body}), 'the answer';
+
+    # the last event is kept to its end, though it says first what it is
+    $r = infer({ model => 'full', mode => 'large', stream => JSON::PP::true });
+    $rec = record(ids($r), 'full');
+    cmp_ok length($r->{body}), '>', 30_000, 'a long last event';
+    like $rec->{response_body}, qr/^data: .*\{"usage":\{.*\}\}\n\n\z/s, 'is kept'
+        or diag length $rec->{response_body}, ' of ', length $r->{body};
+    is $rec->{input_tokens}, 100, 'and counted';
 
     # by way of the spool they are the same
     away('false');

@@ -158,6 +158,13 @@ mg_grab_reset(mg_grab_t *g)
 }
 
 
+int
+mg_grab_ended(const mg_grab_t *g)
+{
+    return g->state == MG_GRAB_END;
+}
+
+
 void
 mg_grab_feed(mg_grab_t *g, const char *data, size_t len)
 {

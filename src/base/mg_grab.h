@@ -76,5 +76,8 @@ void mg_grab_reset(mg_grab_t *g);
 
 void mg_grab_feed(mg_grab_t *g, const char *data, size_t len);
 
+/* 1 if the document has been read to its end. */
+int mg_grab_ended(const mg_grab_t *g);
+
 
 #endif /* MG_GRAB_H */

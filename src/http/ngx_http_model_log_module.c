@@ -213,7 +213,11 @@ ngx_http_model_log_outcome(ngx_http_model_exchange_t *x, mg_record_t *rec)
     rec->status = ngx_http_model_log_status(r);
     rec->truncated = ngx_http_model_log_truncated(x);
 
-    gone = (rec->status == NGX_HTTP_CLIENT_CLOSED_REQUEST
+    /* a provider may answer 499, too */
+
+    gone = ((rec->status == NGX_HTTP_CLIENT_CLOSED_REQUEST
+             && !(x->ended
+                  && rec->upstream_status == NGX_HTTP_CLIENT_CLOSED_REQUEST))
             || (!x->ended && r->connection->error));
 
     if (gone) {
@@ -236,7 +240,15 @@ ngx_http_model_log_usage(ngx_http_model_exchange_t *x, mg_record_t *rec)
 {
     mg_cost_reason_e  reason;
 
-    if (x->reader == NULL || !x->reader->seen) {
+    if (x->reader == NULL) {
+        return;
+    }
+
+    if (x->ended && mg_usage_missed(x->reader)) {
+        mg_metric_add(ngx_http_model_counters(), TAP_LOST, 1);
+    }
+
+    if (!x->reader->seen) {
         return;
     }
 

@@ -41,6 +41,7 @@ static void ngx_http_model_tap_upstream(ngx_http_request_t *r,
     ngx_http_model_exchange_t *x);
 static ngx_int_t ngx_http_model_tap_reader(ngx_http_request_t *r,
     ngx_http_model_exchange_t *x);
+static ngx_uint_t ngx_http_model_tap_encoded(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_model_tap_bare(ngx_http_request_t *r);
 static void ngx_http_model_tap_read(ngx_http_model_exchange_t *x,
     ngx_chain_t *in);
@@ -267,9 +268,7 @@ ngx_http_model_tap_reader(ngx_http_request_t *r,
         return NGX_OK;
     }
 
-    if (r->headers_out.content_encoding
-        && r->headers_out.content_encoding->value.len)
-    {
+    if (ngx_http_model_tap_encoded(r)) {
         mg_metric_add(ngx_http_model_counters(), TAP_LOST, 1);
         return NGX_OK;
     }
@@ -287,6 +286,24 @@ ngx_http_model_tap_reader(ngx_http_request_t *r,
     }
 
     return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_model_tap_encoded(ngx_http_request_t *r)
+{
+    ngx_str_t  *coding;
+
+    if (r->headers_out.content_encoding == NULL) {
+        return 0;
+    }
+
+    coding = &r->headers_out.content_encoding->value;
+
+    return coding->len
+           && !(coding->len == 8
+                && ngx_strncasecmp(coding->data, (u_char *) "identity", 8)
+                   == 0);
 }
 
 

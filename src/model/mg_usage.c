@@ -16,6 +16,9 @@
  *     Google                      candidates[].finishReason, or the
  *                                 blockReason of a prompt
  *     Ollama                      "done": true
+ *
+ * Each of these counts when its event or line has ended: what was cut within
+ * its last event is cut, and its client is owed the rest of it.
  */
 
 #include "model/mg_usage.h"
@@ -49,6 +52,8 @@ static void mg_usage_on_data(void *ctx, const char *data, size_t len);
 static void mg_usage_on_event(void *ctx, mg_str_t name);
 static void mg_usage_on_value(void *ctx, uint32_t id, mg_str_t json);
 static void mg_usage_type(mg_usage_reader_t *r, mg_str_t name);
+static void mg_usage_over(mg_usage_reader_t *r);
+static int mg_usage_is_error(mg_str_t json);
 static void mg_usage_lines(mg_usage_reader_t *r, const char *data, size_t len);
 
 
@@ -109,6 +114,10 @@ static const mg_usage_event_t  mg_usage_events[] = {
     { { "response.completed", 18 }, 1, 0 },
     { { "response.incomplete", 19 }, 1, 0 },
     { { "response.failed", 15 }, 1, 1 },
+    { { "image_generation.completed", 26 }, 1, 0 },
+    { { "image_edit.completed", 20 }, 1, 0 },
+    { { "speech.audio.done", 17 }, 1, 0 },
+    { { "transcript.text.done", 20 }, 1, 0 },
     { { "error", 5 }, 0, 1 }
 };
 
@@ -154,6 +163,9 @@ mg_usage_init(mg_usage_reader_t *r, mg_usage_format_e format)
     r->done = 0;
     r->error = 0;
     r->event_data = 0;
+    r->says_done = 0;
+    r->says_why = 0;
+    r->cut = 0;
     r->finished = 0;
     r->events = 0;
     r->format = format;
@@ -195,12 +207,15 @@ mg_usage_feed(mg_usage_reader_t *r, const char *data, size_t len)
 void
 mg_usage_finish(mg_usage_reader_t *r)
 {
+    r->cut = !mg_grab_ended(&r->grab);
+
     if (r->format == MG_USAGE_SSE) {
         mg_sse_finish(&r->sse);
 
-    } else if (r->format == MG_USAGE_NDJSON) {
+    } else {
         r->events += r->event_data;
         r->event_data = 0;
+        mg_usage_over(r);
     }
 
     if (r->grab.missed & 1 << MG_PATH_ERROR) {
@@ -242,6 +257,15 @@ mg_usage_source(const mg_usage_reader_t *r, int whole)
 }
 
 
+int
+mg_usage_missed(const mg_usage_reader_t *r)
+{
+    return (r->grab.missed & 1 << MG_PATH_USAGE)
+           || (r->format == MG_USAGE_JSON && !r->seen
+               && !mg_grab_ended(&r->grab));
+}
+
+
 /* -- the stream -- */
 
 static void
@@ -279,6 +303,7 @@ mg_usage_on_event(void *ctx, mg_str_t name)
     }
 
     mg_usage_type(r, name);
+    mg_usage_over(r);
 
     r->event_data = 0;
     r->tail_len = 0;
@@ -307,6 +332,7 @@ mg_usage_lines(mg_usage_reader_t *r, const char *data, size_t len)
 
         mg_grab_feed(&r->grab, data, nl - data);
         mg_grab_reset(&r->grab);
+        mg_usage_over(r);
 
         r->events += r->event_data;
         r->event_data = 0;
@@ -336,9 +362,7 @@ mg_usage_on_value(void *ctx, uint32_t id, mg_str_t json)
         break;
 
     case MG_PATH_ERROR:
-        if (!mg_str_eq(json, mg_str("null"))) {
-            r->error = 1;
-        }
+        r->error |= mg_usage_is_error(json);
 
         break;
 
@@ -350,16 +374,12 @@ mg_usage_on_value(void *ctx, uint32_t id, mg_str_t json)
         break;
 
     case MG_PATH_DONE:
-        if (mg_str_eq(json, mg_str("true"))) {
-            r->done = 1;
-        }
+        r->says_done |= mg_str_eq(json, mg_str("true"));
 
         break;
 
     case MG_PATH_REASON:
-        if (json.len > 2 && json.data[0] == '"') {
-            r->finished = 1;
-        }
+        r->says_why |= (json.len > 2 && json.data[0] == '"');
 
         break;
 
@@ -389,9 +409,45 @@ mg_usage_type(mg_usage_reader_t *r, mg_str_t name)
         event = &mg_usage_events[i];
 
         if (mg_str_eq(name, event->name)) {
-            r->done |= event->done;
+            r->says_done |= event->done;
             r->error |= event->error;
             return;
         }
     }
+}
+
+
+/* The event or line has ended; one that was cut has said nothing. */
+
+static void
+mg_usage_over(mg_usage_reader_t *r)
+{
+    if (!r->cut) {
+        r->done |= r->says_done;
+        r->finished |= r->says_why;
+    }
+
+    r->says_done = 0;
+    r->says_why = 0;
+}
+
+
+/* There are servers that send "error" with every answer. */
+
+static int
+mg_usage_is_error(mg_str_t json)
+{
+    unsigned  i;
+
+    static const mg_str_t  none[] = {
+        mg_str("null"), mg_str("false"), mg_str("{}"), mg_str("\"\"")
+    };
+
+    for (i = 0; i < sizeof(none) / sizeof(none[0]); i++) {
+        if (mg_str_eq(json, none[i])) {
+            return 0;
+        }
+    }
+
+    return 1;
 }

@@ -79,6 +79,9 @@ typedef struct {
     unsigned           done:1;        /* a terminal event was seen */
     unsigned           error:1;       /* an error object inside the body */
     unsigned           event_data:1;  /* private */
+    unsigned           says_done:1;   /* private: the event or line that is */
+    unsigned           says_why:1;    /* being read, until it has ended */
+    unsigned           cut:1;         /* private: it ends with the body */
     unsigned           finished:1;    /* the model's reason to stop was seen */
     uint32_t           events;        /* SSE events so far */
 
@@ -130,6 +133,12 @@ int mg_usage_object(mg_usage_t *u, mg_str_t json);
  * not 0 all of the output.  MG_ERROR if json is no number of tokens.
  */
 int mg_usage_figure(mg_usage_t *u, mg_str_t json, int output);
+
+/*
+ * 1 if the body, which was delivered to its end, may have had figures that
+ * could not be read: too long, too deep, or no JSON.
+ */
+int mg_usage_missed(const mg_usage_reader_t *r);
 
 void mg_usage_clear(mg_usage_t *u);
 

@@ -412,18 +412,26 @@ mg_usage_list(mg_usage_parser_t *ps, mg_str_t name, const char *p)
 
     audio = MG_TOKENS_UNKNOWN;
 
+    last = mg_usage_over(ps, p + 1, ']');
+
+    if (last != NULL) {
+        return last;
+    }
+
     for (p++; p != NULL; p = mg_usage_over(ps, p, ',')) {
         ps->part = NULL;
         ps->audio = 0;
         ps->count = MG_TOKENS_UNKNOWN;
 
-        p = mg_usage_members(ps, p);
+        p = mg_skip_space(p, ps->end);
+        p = (p != ps->end && *p == '{') ? mg_usage_members(ps, p)
+                                        : mg_skip_value(p, ps->end);
+
+        ps->part = &mg_usage_whole;
 
         if (p == NULL) {
             return NULL;
         }
-
-        ps->part = &mg_usage_whole;
 
         if (ps->audio) {
             audio = mg_usage_sum(audio, ps->count);
@@ -485,8 +493,8 @@ mg_usage_number(mg_usage_parser_t *ps, mg_str_t name, const char *p)
 
 
 /*
- * Where the digits at p end; n: their number, unknown if there are none or it
- * is beyond all reason.
+ * Where the digits at p end, and a fraction of nothing but zeros behind them.
+ * n: their number, unknown if there are none or it is beyond all reason.
  */
 
 static const char *
@@ -503,6 +511,10 @@ mg_usage_digits(const char *p, const char *end, int64_t *n)
 
     *n = p != start && p - start <= 16 && sum <= MG_USAGE_FIGURE_MAX
          ? (int64_t) sum : MG_TOKENS_UNKNOWN;
+
+    if (end - p > 1 && p[0] == '.' && p[1] == '0') {
+        for (p += 2; p != end && *p == '0'; p++) { /* void */ }
+    }
 
     return p;
 }
@@ -729,7 +741,7 @@ mg_usage_output(mg_usage_t *u, const int64_t *raw)
 static int64_t
 mg_usage_said(mg_usage_t *u, const int64_t *raw)
 {
-    int64_t  output, rest;
+    int64_t  output, rest, over, cached, reasoning;
 
     u->marks &= ~(uint64_t) (MG_USAGE_FROM_TOTAL | MG_USAGE_REASONING_BESIDE);
 
@@ -759,7 +771,18 @@ mg_usage_said(mg_usage_t *u, const int64_t *raw)
 
     /* cached tokens that stand beside the prompt are in no output */
 
-    if (rest > output && rest - output != raw[MG_RAW_CACHED]) {
+    cached = mg_usage_sum(u->cache_read, u->cache_write);
+    reasoning = mg_known(raw[MG_RAW_REASONING]) ? raw[MG_RAW_REASONING] : 0;
+    over = rest - output;
+
+    if (mg_known(cached) && over != reasoning
+        && (over == cached || over == cached + reasoning
+            || (over > cached && (u->marks & MG_USAGE_CACHED_BESIDE))))
+    {
+        rest -= cached;
+    }
+
+    if (rest > output) {
         u->marks |= MG_USAGE_FROM_TOTAL;
         return rest;
     }

@@ -264,7 +264,38 @@ static const object_t  objects[] = {
       MG_DECLINED, FIGURES(NO, NO, NO, NO, NO, NO, NO, NO) },
 
     { "cut short", "{\"prompt_tokens\":12,\"comp",
-      MG_ERROR, FIGURES(NO, NO, NO, NO, NO, NO, NO, NO) }
+      MG_ERROR, FIGURES(NO, NO, NO, NO, NO, NO, NO, NO) },
+
+    { "Google: lists of nothing",
+      "{\"promptTokenCount\":100,\"candidatesTokenCount\":5,"
+      "\"totalTokenCount\":105,\"cacheTokensDetails\":[],"
+      "\"promptTokensDetails\":[ ],\"candidatesTokensDetails\":[null]}",
+      MG_OK, FIGURES(100, 100, NO, NO, 5, NO, NO, NO) },
+
+    { "cached and written beside the prompt, and in the total",
+      "{\"prompt_tokens\":10,\"completion_tokens\":5,\"total_tokens\":115,"
+      "\"prompt_tokens_details\":{\"cached_tokens\":60,"
+      "\"cache_write_tokens\":40}}",
+      MG_OK, ALL(110, 10, 60, 40, 5, NO, NO, NO, NO, NO, NO,
+                 MG_USAGE_CACHED_BESIDE) },
+
+    { "read from the cache, beside the prompt, and in the total",
+      "{\"prompt_tokens\":10,\"completion_tokens\":5,\"total_tokens\":75,"
+      "\"cache_read_input_tokens\":60}",
+      MG_OK, ALL(70, 10, 60, NO, 5, NO, NO, NO, NO, NO, NO,
+                 MG_USAGE_CACHED_BESIDE) },
+
+    { "cached and reasoning beside, and in the total",
+      "{\"prompt_tokens\":8,\"completion_tokens\":5,\"total_tokens\":65,"
+      "\"prompt_tokens_details\":{\"cached_tokens\":12},"
+      "\"completion_tokens_details\":{\"reasoning_tokens\":40}}",
+      MG_OK, ALL(20, 8, 12, NO, 45, 40, NO, NO, NO, NO, NO,
+                 MG_USAGE_CACHED_BESIDE|MG_USAGE_FROM_TOTAL) },
+
+    { "whole numbers with a fraction",
+      "{\"prompt_tokens\":64.0,\"completion_tokens\":7.00,"
+      "\"reasoning_tokens\":1.5}",
+      MG_OK, FIGURES(64, 64, NO, NO, 7, NO, NO, NO) }
 };
 
 
@@ -638,6 +669,30 @@ static const stream_t  streams[] = {
       "{\"message\":{\"content\":\"a\"},\"done\":false}\n",
       1, 1, 0, MG_USAGE_NONE, FIGURES(NO, NO, NO, NO, NO, NO, NO, NO) },
 
+    { "Responses: cut within the last event", MG_USAGE_SSE,
+      "data: {\"type\":\"response.created\"}\n\n"
+      "data: {\"type\":\"response.completed\",\"response\":{\"id\":\"r\",",
+      2, 1, 0, MG_USAGE_NONE, FIGURES(NO, NO, NO, NO, NO, NO, NO, NO) },
+
+    { "chat: cut within the event that has the reason", MG_USAGE_SSE,
+      "data: {\"choices\":[{\"finish_reason\":\"stop\",\"delta\":{\"con",
+      1, 1, 0, MG_USAGE_NONE, FIGURES(NO, NO, NO, NO, NO, NO, NO, NO) },
+
+    { "Ollama: cut within the last line", MG_USAGE_NDJSON,
+      "{\"done\":true,\"prompt_ev",
+      1, 1, 0, MG_USAGE_NONE, FIGURES(NO, NO, NO, NO, NO, NO, NO, NO) },
+
+    { "a picture", MG_USAGE_SSE,
+      "event: image_generation.completed\ndata: {\"type\":"
+      "\"image_generation.completed\",\"usage\":{\"total_tokens\":100,"
+      "\"input_tokens\":50,\"output_tokens\":50}}\n\n",
+      1, 0, 0, MG_USAGE_PROVIDER, FIGURES(50, 50, NO, NO, 50, NO, NO, NO) },
+
+    { "no error, though it is named", MG_USAGE_JSON,
+      "{\"error\":{},\"usage\":{\"prompt_tokens\":1,"
+      "\"completion_tokens\":2}}",
+      0, 0, 0, MG_USAGE_PROVIDER, FIGURES(1, 1, NO, NO, 2, NO, NO, NO) },
+
     { "not JSON at all", MG_USAGE_JSON, "<html>usage</html>",
       0, 0, 0, MG_USAGE_NONE, FIGURES(NO, NO, NO, NO, NO, NO, NO, NO) }
 };
@@ -714,6 +769,17 @@ too_long(void)
     is_int(r.usage.output, 1, "a longer one is not");
     is_int(mg_usage_source(&r, 1), MG_USAGE_PARTIAL, "nor is what came before");
     is_int(mg_usage_truncated(&r), 0, "but the stream is whole");
+    is_int(mg_usage_missed(&r), 1, "and figures of it were missed");
+
+    /* who is told of the end is owed the rest of its event */
+
+    mg_usage_init(&r, MG_USAGE_SSE);
+    mg_usage_feed(&r, start, sizeof(start) - 1);
+    mg_usage_feed(&r, stop + 23, sizeof(stop) - 1 - 23 - 1);
+    is_int(r.done, 0, "an event counts when it has ended");
+    mg_usage_feed(&r, "\n", 1);
+    is_int(r.done, 1, "and not before");
+    is_int(mg_usage_missed(&r), 0, "nothing was missed");
 
     mg_usage_init(&r, MG_USAGE_JSON);
     mg_usage_feed(&r, error, sizeof(error) - 1);
