@@ -7,7 +7,8 @@
  *     TEXT -"-> STRING -"-> NAMED -:-> VALUE -> SKIP_... -> TEXT
  *
  * What ends a line ends a string, too: JSON has none in strings, and one that
- * was cut in an event says nothing of the next event.
+ * was cut in an event says nothing of the next event.  The data of an event may
+ * be several lines: "data:" at the begin of one is as good as white space.
  *
  * Called for each piece; writes only its own struct and the copy.
  */
@@ -57,6 +58,8 @@ static const char *mg_redact_skip_escape(mg_redact_t *r, const char *p,
 static const char *mg_redact_skip_atom(mg_redact_t *r, const char *p,
     const char *end, mg_buf_t *out);
 
+static int mg_redact_between(mg_redact_t *r, char c);
+static void mg_redact_unit(mg_redact_t *r);
 static void mg_redact_copy(mg_redact_t *r, const char *p, size_t len,
     mg_buf_t *out);
 static void mg_redact_spell(mg_redact_t *r, const char *p, size_t len);
@@ -121,6 +124,8 @@ mg_redact_text(mg_redact_t *r, const char *p, const char *end, mg_buf_t *out)
     r->state = MG_REDACT_STRING;
     r->name_len = 0;
     r->name_bad = 0;
+    r->high = 0;
+    r->prefix = 0;
 
     return quote + 1;
 }
@@ -185,7 +190,6 @@ mg_redact_escape(mg_redact_t *r, const char *p, const char *end,
 static const char *
 mg_redact_hex(mg_redact_t *r, const char *p, const char *end, mg_buf_t *out)
 {
-    char         text[4];
     uint32_t     digit;
     const char  *found;
 
@@ -207,16 +211,7 @@ mg_redact_hex(mg_redact_t *r, const char *p, const char *end, mg_buf_t *out)
 
     if (r->hex_left == 0) {
         r->state = MG_REDACT_STRING;
-
-        if ((r->hex & 0xf800) == 0xd800) {
-
-            /* names beyond the first plane are compared as they are spelt */
-
-            r->name_bad = 1;
-
-        } else {
-            mg_redact_spell(r, text, mg_utf8_put(r->hex, text));
-        }
+        mg_redact_unit(r);
     }
 
     mg_redact_copy(r, p, 1, out);
@@ -231,7 +226,7 @@ mg_redact_named(mg_redact_t *r, const char *p, const char *end,
 {
     (void) end;
 
-    if (*p == ' ' || *p == '\t' || *p == '\n' || *p == '\r') {
+    if (mg_redact_between(r, *p)) {
         mg_redact_copy(r, p, 1, out);
         return p + 1;
     }
@@ -260,7 +255,7 @@ mg_redact_value(mg_redact_t *r, const char *p, const char *end,
 
     (void) end;
 
-    if (*p == ' ' || *p == '\t' || *p == '\n' || *p == '\r') {
+    if (mg_redact_between(r, *p)) {
         mg_redact_copy(r, p, 1, out);
         return p + 1;
     }
@@ -384,6 +379,59 @@ mg_redact_skip_atom(mg_redact_t *r, const char *p, const char *end,
 }
 
 
+/* White space, and "data:" after a line break. */
+
+static int
+mg_redact_between(mg_redact_t *r, char c)
+{
+    static const char  data[] = "data:";
+
+    if (c == '\n' || c == '\r') {
+        r->prefix = 1;
+        return 1;
+    }
+
+    if (r->prefix && c == data[r->prefix - 1]) {
+        r->prefix = data[r->prefix] ? r->prefix + 1 : 0;
+        return 1;
+    }
+
+    r->prefix = 0;
+
+    return c == ' ' || c == '\t';
+}
+
+
+/* Four hex digits: a character, or half of one beyond the first plane. */
+
+static void
+mg_redact_unit(mg_redact_t *r)
+{
+    char      text[4];
+    uint32_t  code, high;
+
+    code = r->hex;
+    high = r->high;
+    r->high = 0;
+
+    if ((code & 0xfc00) == 0xd800) {
+        r->name_bad |= (high != 0);
+        r->high = code;
+        return;
+    }
+
+    if ((code & 0xfc00) == 0xdc00) {
+        r->name_bad |= (high == 0);
+        code = 0x10000 + ((high & 0x3ff) << 10 | (code & 0x3ff));
+
+    } else {
+        r->name_bad |= (high != 0);
+    }
+
+    mg_redact_spell(r, text, mg_utf8_put(code, text));
+}
+
+
 static void
 mg_redact_copy(mg_redact_t *r, const char *p, size_t len, mg_buf_t *out)
 {
@@ -406,6 +454,13 @@ mg_redact_copy(mg_redact_t *r, const char *p, size_t len, mg_buf_t *out)
 static void
 mg_redact_spell(mg_redact_t *r, const char *p, size_t len)
 {
+    if (r->high && len) {
+
+        /* the other half did not come */
+
+        r->name_bad = 1;
+    }
+
     if (r->name_bad || len > sizeof(r->name) - r->name_len) {
         r->name_bad = 1;
         return;
@@ -422,7 +477,7 @@ mg_redact_known(const mg_redact_t *r)
     size_t       n;
     const char  *p, *last;
 
-    if (r->name_bad) {
+    if (r->name_bad || r->high) {
         return 0;
     }
 

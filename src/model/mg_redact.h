@@ -30,6 +30,8 @@ typedef struct {
     uint32_t   depth;                 /* in a value that is left out */
     uint32_t   hex;                   /* \u: the value so far */
     uint32_t   hex_left;
+    uint32_t   high;                  /* the first half of a pair of them */
+    uint32_t   prefix;                /* of "data:" on this line, from 1 */
     uint32_t   name_len;
     unsigned   name_bad:1;            /* too long to be one of them */
     unsigned   full:1;

@@ -12,7 +12,7 @@
 #include "tap.h"
 
 
-#define NAMES   "user\0email\0\xe6\xbc\xa2\0"
+#define NAMES   "user\0email\0\xe6\xbc\xa2\0\xf0\x9f\x98\x81\0"
 #define X       "\"[redacted]\""
 
 
@@ -42,6 +42,14 @@ static const char  *cases[][2] = {
     { "{\"\\ud83d\\ude00\":1,\"us\\/er\":2,\"\\user\":3,\"us\\u00g\":4}",
       "{\"\\ud83d\\ude00\":1,\"us\\/er\":2,\"\\user\":3,\"us\\u00g\":4}" },
 
+    { "{\"\\ud83d\\ude01\":1,\"\\uD83D\\uDE01\":2,\"\xf0\x9f\x98\x81\":3}",
+      "{\"\\ud83d\\ude01\":" X ",\"\\uD83D\\uDE01\":" X
+      ",\"\xf0\x9f\x98\x81\":" X "}" },
+    { "{\"\\ud83du\":1,\"\\ude01\":2,\"\\ud83d\\ud83d\\ude01\":3,"
+      "\"\\ud83d\":4,\"user\\ud83d\":5,\"\\ud83d\\u0075ser\":6}",
+      "{\"\\ud83du\":1,\"\\ude01\":2,\"\\ud83d\\ud83d\\ude01\":3,"
+      "\"\\ud83d\":4,\"user\\ud83d\":5,\"\\ud83d\\u0075ser\":6}" },
+
     /* others of nearly this name, and the name as a text */
 
     { "{\"users\":1,\"use\":2,\"User\":3,\"\":4,\"a\":\"user\",\"b\":[\"user\","
@@ -62,6 +70,10 @@ static const char  *cases[][2] = {
     { "data: {\"user\":\"a\ndata: {\"c\":\"d\ndata: {\"email\":1}\n",
       "data: {\"user\":" X "\ndata: {\"c\":\"d\ndata: {\"email\":" X "}\n" },
     { "data: {\"user\":[\"a\ndata: {\"email\":1}\n", "data: {\"user\":" X },
+    { "data: {\"user\":\ndata: \"a\",\"email\"\r\ndata::\r\ndata:{\ndata: "
+      "\"b\":\ndata: 1}\ndata:,\"c\"\ndata: : 2}\n\n",
+      "data: {\"user\":\ndata: " X ",\"email\"\r\ndata::\r\ndata:" X
+      "\ndata:,\"c\"\ndata: : 2}\n\n" },
     { "no \"user\" : at all", "no \"user\" : " X },
     { "{\"user\":", "{\"user\":" },
     { "{\"user\"", "{\"user\"" }
