@@ -60,7 +60,7 @@ sub scripted {
     });
 }
 
-my %up = map { $_ => scripted($_) } qw(a b c d);
+my %up = map { $_ => scripted($_) } qw(a b c d e f);
 
 sub place {
     my ($name, $fallback) = @_;
@@ -129,7 +129,7 @@ sub group {
     $gw->group($name, {}, @members);
 }
 
-for my $name (qw(a b c d)) {
+for my $name (sort keys %up) {
     made('providers', { id => $name, base_url => $up{$name}->url });
     made('models', { id => "$name/$_" })
         for "model-$name", "other-$name" . 'x' x 20;
@@ -426,6 +426,72 @@ subtest 'the breaker' => sub {
     cmp_ok metric('nginx_model_backend_failures_total'
                   . '{provider="a",outcome="failed"}'), '>=', 4,
            'failures by provider';
+};
+
+
+subtest 'answers that are cut' => sub {
+    my $state = sub {
+        my ($who, $which) = @_;
+        metric("nginx_model_backend_breaker{provider=\"$who\","
+               . "state=\"$which\"}");
+    };
+    my $go = sub { infer($_[0] // 'cuts', $_[1] // {}, 'breaker') };
+
+    group('cuts', [ 'e/model-e', 'champion', 100 ],
+          [ 'f/model-f', 'fallback', 0 ]);
+    group('last', [ 'f/model-f', 'champion', 100 ]);
+    group('rest', [ 'e/model-e', 'champion', 50 ],
+          [ 'f/model-f', 'challenger', 50 ]);
+    ok wait_until(sub { 3 == grep { $go->($_)->{status} == 200 }
+                        qw(cuts last rest) }), 'in effect';
+
+    mood('e', { headers => [ 'Content-Type', 'text/event-stream' ],
+                chunks => [ "data: {}\n\n", "data: yyyyyy\n\n" ], cut => 15 });
+    is $go->()->{complete}, 0, "cut, $_" for 1 .. 3;
+    ok wait_until(sub { $state->('e', 'open') }), 'three of them open it';
+    is $go->()->{json}{who}, 'f', 'another one serves';
+    forget();
+    ok wait_until(sub { $go->(); $up{e}->requests }), 'one tries';
+    ok wait_until(sub { $state->('e', 'open') }),
+       'an answer that began well and was cut opens it again';
+    mood('e');
+    ok wait_until(sub { $go->()->{json}{who} eq 'e' }), 'it is back';
+
+    # the champion fails, and the breaker of the only other one is open
+
+    my %down = (status => 503, body => '');
+    $go->('last', { f => \%down }) for 1 .. 3;
+    ok $state->('f', 'open'), 'the other one is ill';
+    is $go->('cuts', { e => \%down })->{json}{who}, 'f',
+       'a breaker makes no error of what can be served';
+
+    ok wait_until(sub { $go->('last'); $state->('f', 'closed') }),
+       'it is well again';
+
+    # who pauses a group wants no challenger
+
+    my ($key) = grep {
+        my $r = $gw->fetch(POST => '/on/v1/x', { 'X-Session-Id' => $_ },
+                           { model => 'rest' });
+        $r->{json}{who} eq 'f';
+    } 1 .. 40;
+    is $gw->api(PATCH => '/api/v1/model-groups/rest',
+                { status => 'paused' })->{status}, 200, 'paused';
+    ok wait_until(sub {
+        $gw->fetch(POST => '/on/v1/x', { 'X-Session-Id' => $key },
+                   { model => 'rest' })->{json}{who} eq 'e';
+    }), 'the champion serves all';
+    forget();
+    is infer('rest', { e => \%down })->{status}, 503, 'and when it fails';
+    is asked(), 'e=1', 'nobody else does';
+
+    # a pause is kept where there is an answer to give, however long it is
+
+    $go->('last', { f => { status => 429, body => '',
+                           headers => [ 'Retry-After' => '9' x 20 ] } });
+    forget();
+    is $go->('cuts', { e => \%down })->{status}, 503, 'the other one rests';
+    is asked(), 'e=1', 'and is left in peace';
 };
 
 

@@ -232,6 +232,7 @@ ngx_http_model_backend_init(ngx_http_request_t *r,
     u->finalize_request = ngx_http_model_backend_finalize;
 
     x->judged = 0;
+    x->owed = 0;
 
     return ngx_http_model_deadline_set(r, x);
 }

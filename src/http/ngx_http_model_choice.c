@@ -63,7 +63,7 @@ static ngx_int_t ngx_http_model_choice_serve(ngx_http_request_t *r,
 static ngx_int_t ngx_http_model_choice_others(ngx_http_request_t *r,
     ngx_http_model_exchange_t *x, uint32_t avoid);
 static ngx_int_t ngx_http_model_choice_held(ngx_http_request_t *r,
-    ngx_http_model_exchange_t *x, uint32_t i);
+    ngx_http_model_exchange_t *x, uint32_t i, uint32_t held);
 static ngx_int_t ngx_http_model_choice_uri(ngx_http_request_t *r,
     ngx_http_model_exchange_t *x);
 static ngx_int_t ngx_http_model_choice_template(ngx_http_request_t *r,
@@ -185,7 +185,7 @@ ngx_http_model_choice_make(ngx_http_request_t *r, ngx_http_model_wanted_t *w,
         return NGX_OK;
     }
 
-    if (ngx_http_model_choice_held(r, x, i) == NGX_OK) {
+    if (ngx_http_model_choice_held(r, x, i, x->held) == NGX_OK) {
         return NGX_OK;
     }
 
@@ -237,8 +237,14 @@ ngx_http_model_choice_next(ngx_http_request_t *r,
 
     before = *x;
     x->held = 0;
+    x->paused = 0;
 
-    if (ngx_http_model_choice_others(r, x, avoid) == NGX_OK) {
+    /* there is an answer to give: who asked for a pause is left in peace */
+
+    if (ngx_http_model_choice_others(r, x, avoid) == NGX_OK
+        || ngx_http_model_choice_held(r, x, 0, x->held & ~x->paused)
+           == NGX_OK)
+    {
         ngx_http_model_attempt_failed(r, x, before.served.model_id,
                                       before.backend.id);
         return NGX_OK;
@@ -263,7 +269,9 @@ ngx_http_model_choice_left(ngx_http_model_exchange_t *x, uint32_t avoid)
         mg_routing_variant(x->snap, &x->group, i, &v);
 
         if (!(x->tried & ((uint32_t) 1 << i)) && v.backend != avoid
-            && v.role != MG_MEMBER_SHADOW)
+            && v.role != MG_MEMBER_SHADOW
+            && !(v.role == MG_MEMBER_CHALLENGER
+                 && x->group.status == MG_GROUP_PAUSED))
         {
             return 1;
         }
@@ -487,6 +495,7 @@ static ngx_int_t
 ngx_http_model_choice_serve(ngx_http_request_t *r,
     ngx_http_model_exchange_t *x, uint32_t i, ngx_uint_t forced)
 {
+    ngx_int_t             rc;
     mg_routing_variant_t  v;
 
     mg_routing_variant(x->snap, &x->group, i, &v);
@@ -507,8 +516,11 @@ ngx_http_model_choice_serve(ngx_http_request_t *r,
         return NGX_DECLINED;
     }
 
-    if (ngx_http_model_health_enter(x, forced) != NGX_OK) {
+    rc = ngx_http_model_health_enter(x, forced);
+
+    if (rc != NGX_OK) {
         x->held |= (uint32_t) 1 << i;
+        x->paused |= (uint32_t) (rc == NGX_BUSY) << i;
         x->tried &= ~((uint32_t) 1 << i);
         return NGX_DECLINED;
     }
@@ -540,6 +552,14 @@ ngx_http_model_choice_others(ngx_http_request_t *r,
         for (i = 0; i < x->group.n_variants; i++) {
             mg_routing_variant(x->snap, &x->group, i, &v);
 
+            /* who pauses a group takes the challengers out */
+
+            if (v.role == MG_MEMBER_CHALLENGER
+                && x->group.status == MG_GROUP_PAUSED)
+            {
+                continue;
+            }
+
             if (v.role == order[round] && v.backend != avoid
                 && !((x->tried | x->held) & ((uint32_t) 1 << i))
                 && ngx_http_model_choice_serve(r, x, i, 0) == NGX_OK)
@@ -553,22 +573,22 @@ ngx_http_model_choice_others(ngx_http_request_t *r,
 }
 
 
-/* The last resort: a breaker is open, but there is nobody else. */
+/* The last resort: these are held back, but there is nobody else. */
 
 static ngx_int_t
 ngx_http_model_choice_held(ngx_http_request_t *r,
-    ngx_http_model_exchange_t *x, uint32_t i)
+    ngx_http_model_exchange_t *x, uint32_t i, uint32_t held)
 {
     uint32_t  k;
 
-    if ((x->held & ((uint32_t) 1 << i))
+    if ((held & ((uint32_t) 1 << i))
         && ngx_http_model_choice_serve(r, x, i, 1) == NGX_OK)
     {
         return NGX_OK;
     }
 
     for (k = 0; k < x->group.n_variants; k++) {
-        if ((x->held & ((uint32_t) 1 << k))
+        if ((held & ((uint32_t) 1 << k))
             && ngx_http_model_choice_serve(r, x, k, 1) == NGX_OK)
         {
             return NGX_OK;

@@ -72,7 +72,8 @@ typedef struct {
     ngx_str_t               args;
     ngx_str_t               suffix;        /* of a model named by path */
     uint32_t                tried;         /* bit n: variant n was served */
-    uint32_t                held;          /* bit n: its breaker is open */
+    uint32_t                held;          /* bit n: its breaker is open, */
+    uint32_t                paused;        /* or it has asked for a pause */
     ngx_uint_t              attempts;      /* that were begun */
     struct ngx_http_model_attempt_s  *failed;      /* variants, in order */
     ngx_msec_t              read_timeout;  /* after the first byte; 0: the
@@ -96,6 +97,8 @@ typedef struct {
     unsigned                dressed:1;     /* headers are put aside */
     unsigned                trying:1;      /* for a breaker that is open */
     unsigned                judged:1;      /* gate knows of this attempt */
+    unsigned                owed:1;        /* but not yet that it went well */
+    unsigned                trial:1;       /* it has closed a breaker */
     unsigned                again:1;       /* the next variant is chosen */
     unsigned                answered:1;    /* what passes is a provider's */
     unsigned                whole:1;       /* it has all that will come */

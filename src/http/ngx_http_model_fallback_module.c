@@ -38,6 +38,9 @@
 #define NGX_HTTP_MODEL_FALLBACK_PART   10
 #define NGX_HTTP_MODEL_FALLBACK_LEAST  100
 
+/* Seconds of a Retry-After that no number holds; an hour counts at most. */
+#define NGX_HTTP_MODEL_FALLBACK_LONG   3600
+
 
 typedef struct {
     ngx_int_t                  area;         /* "backends" of the zone */
@@ -180,7 +183,16 @@ ngx_http_model_fallback_judge(ngx_http_model_exchange_t *x)
     ngx_http_model_deadline_lift(x, u);
 
     if (status < NGX_HTTP_BAD_REQUEST) {
-        ngx_http_model_health_leave(x, MG_GATE_OK, 0);
+
+        /* whoever waits for a trial is not to wait for the end of a stream */
+
+        if (x->trying) {
+            ngx_http_model_health_leave(x, MG_GATE_OK, 0);
+
+        } else {
+            x->owed = 1;
+        }
+
         return NGX_OK;
     }
 
@@ -252,7 +264,12 @@ ngx_http_model_fallback_silent(ngx_http_model_exchange_t *x, ngx_int_t rc)
         if (!x->judged) {
             ngx_http_model_health_cancel(x);
             x->judged = 1;
+
+        } else if (x->owed) {
+            ngx_http_model_health_leave(x, MG_GATE_OK, 0);
         }
+
+        x->owed = 0;
 
         return 0;
     }
@@ -260,6 +277,7 @@ ngx_http_model_fallback_silent(ngx_http_model_exchange_t *x, ngx_int_t rc)
     /* of an answer that was cut, too */
 
     x->judged = 1;
+    x->owed = 0;
     ngx_http_model_health_leave(x, rc == NGX_HTTP_BAD_GATEWAY
                                    ? MG_GATE_UNREACHABLE
                                    : MG_GATE_TIMED_OUT, 0);
@@ -403,6 +421,7 @@ ngx_http_model_fallback_pause(ngx_http_upstream_t *u)
 static ngx_int_t
 ngx_http_model_fallback_seconds(ngx_str_t *value)
 {
+    size_t     i;
     time_t     t;
     ngx_int_t  n;
 
@@ -410,6 +429,19 @@ ngx_http_model_fallback_seconds(ngx_str_t *value)
 
     if (n != NGX_ERROR) {
         return n;
+    }
+
+    for (i = 0; i < value->len; i++) {
+        if (value->data[i] < '0' || value->data[i] > '9') {
+            break;
+        }
+    }
+
+    if (value->len && i == value->len) {
+
+        /* more than fits: longer than anybody is waited for */
+
+        return NGX_HTTP_MODEL_FALLBACK_LONG;
     }
 
     t = ngx_parse_http_time(value->data, value->len);

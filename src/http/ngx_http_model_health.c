@@ -72,6 +72,7 @@ ngx_http_model_health_enter(ngx_http_model_exchange_t *x, ngx_uint_t forced)
     mg_gate_t  *g;
 
     x->trying = 0;
+    x->trial = 0;
     x->gate = ngx_http_model_health_find(x);
 
     g = x->gate;
@@ -81,7 +82,7 @@ ngx_http_model_health_enter(ngx_http_model_exchange_t *x, ngx_uint_t forced)
     }
 
     if (mg_word_get(g->hold) > (uint64_t) ngx_current_msec * 1000) {
-        return NGX_DECLINED;
+        return NGX_BUSY;
     }
 
     if (mg_word_get(g->breaker) == 0) {
@@ -184,9 +185,11 @@ ngx_http_model_health_leave(ngx_http_model_exchange_t *x,
     }
 
     if (ill) {
+        /* a trial that has begun well and was cut has not ended well */
+
         event = x->trying ? MG_BREAKER_TRIED_ILL
-                : ngx_http_model_health_share(w, now) ? MG_BREAKER_SICK
-                                                      : MG_BREAKER_ILL;
+                : x->trial || ngx_http_model_health_share(w, now)
+                ? MG_BREAKER_SICK : MG_BREAKER_ILL;
 
     } else {
 
@@ -198,6 +201,7 @@ ngx_http_model_health_leave(ngx_http_model_exchange_t *x,
     }
 
     x->trying = 0;
+    x->trial = (event == MG_BREAKER_TRIED_WELL);
 
     if (mg_breaker_move(&g->breaker, event, ngx_http_model_health_limits(x),
                         ngx_current_msec)

@@ -29,7 +29,7 @@ void ngx_http_model_health_init(mg_gates_t *gates);
 
 /*
  * Sets x->gate for x->backend.  NGX_OK: it may be asked; NGX_DECLINED: its
- * breaker is open, or it asked for a pause.  forced: never declined.
+ * breaker is open; NGX_BUSY: it asked for a pause.  forced: always NGX_OK.
  */
 ngx_int_t ngx_http_model_health_enter(ngx_http_model_exchange_t *x,
     ngx_uint_t forced);
