@@ -158,7 +158,8 @@ int mg_group_remove(mg_group_t *g, mg_str_t model_id, mg_error_t *e);
  * A challenger becomes the champion and the champion a challenger.
  * model_id {NULL, 0}: the only challenger.  share: of the new champion
  * afterwards, taken from the old one or given to him, who keeps the rest of
- * what both had; MG_GROUP_SWAP: they swap shares.
+ * what both had; MG_GROUP_SWAP: they swap shares, or keep them where the
+ * challenger has more.
  */
 #define MG_GROUP_SWAP   UINT32_MAX
 

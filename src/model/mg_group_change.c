@@ -222,7 +222,11 @@ mg_group_promote(mg_group_t *g, mg_str_t model_id, uint32_t share,
     both = champion->share + challenger->share;
 
     if (share == MG_GROUP_SWAP) {
-        share = champion->share;
+
+        /* a canary may have more than its champion, and keeps that */
+
+        share = champion->share > challenger->share ? champion->share
+                                                    : challenger->share;
     }
 
     if (share > both) {

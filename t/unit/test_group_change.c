@@ -122,6 +122,26 @@ test_swap(void)
 }
 
 
+/* A canary that has more than the champion loses nobody. */
+
+static void
+test_more(void)
+{
+    mg_error_t  e;
+    mg_group_t  g, before;
+
+    make(&g);
+    ok(mg_group_give(&g, mg_str("x/b"), 9500, &e) == MG_OK, "all but c's");
+    before = g;
+
+    ok(mg_group_promote(&g, mg_str("x/b"), MG_GROUP_SWAP, &e) == MG_OK,
+       "promoted");
+    is_int(owned(&g, 'b'), 9500, "it keeps what it has");
+    is_int(owned(&g, 'a'), 0, "and the old one the rest");
+    is_int(moved(&before, &g), 0, "nobody moves");
+}
+
+
 static void
 test_share(void)
 {
@@ -247,6 +267,7 @@ int
 main(void)
 {
     test_swap();
+    test_more();
     test_share();
     test_refused();
     test_give();
