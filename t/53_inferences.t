@@ -351,6 +351,15 @@ subtest 'exports' => sub {
                            + n * interval '1 ms' as t
                     from generate_series(1, 2600) n) r");
 
+    # a week goes back from the first page, not from each
+    $gw->sql("insert into model.$table (inference_id, created_at, group_id,
+                                        role, status)
+              select (lpad(to_hex((extract(epoch from t) * 1000)::bigint), 12,
+                      '0') || '70008' || lpad(to_hex(n), 15, '0'))::uuid, t,
+                     '$group{empty}{id}', 'champion', 200
+              from (select n, now() - interval '7 days 6 hours' as t
+                    from generate_series(1, 5) n) r");
+
     my ($link, %seen) = 'model-groups/empty/inferences?format=ndjson';
     my @sizes;
     while ($link && @sizes < 9) {
@@ -498,6 +507,14 @@ subtest 'feedback' => sub {
                       '$group{other}{id}', 'demo/old', 'demo/old', 200)");
     is get("inferences/$early")->{json}{feedback}[0]{reward}, 1,
        'it finds its record';
+
+    # a record may be late, its group is not
+    refused($say->(uuid7($ms, 4343), { reward => 1, group => 'typo' }), 404,
+            'group', qr/"typo"/, 'a group that is not there');
+    is $say->(uuid7($ms, 4343), { reward => 1, group => 'empty' })->{status},
+       202, 'one that is, before the record has come';
+    refused($say->($early, { reward => 1, group => 'empty' }), 404, 'id',
+            qr/no inference/, 'one that has others');
 
     # another organisation cannot speak of it, nor hear
     is $say->($early, { reward => -1 }, $stranger)->{status}, 202,

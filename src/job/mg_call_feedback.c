@@ -38,6 +38,8 @@ static int mg_feedback_reward(const mg_body_field_t *f, const mg_json_t *v,
     mg_arena_t *a, void *to, mg_error_t *e);
 static int mg_feedback_read(mg_call_t *c, mg_feedback_body_t *body,
     mg_error_t *e);
+static int mg_feedback_elsewhere(mg_call_t *c, mg_pg_t *db,
+    const mg_uuid_t *id);
 static int mg_feedback_store(mg_call_t *c, mg_pg_t *db, const mg_uuid_t *id,
     mg_feedback_body_t *body, mg_error_t *e);
 
@@ -176,6 +178,20 @@ mg_feedback_reward(const mg_body_field_t *f, const mg_json_t *v,
 }
 
 
+/* 1: the inference is there, so it is of another group than was said. */
+
+static int
+mg_feedback_elsewhere(mg_call_t *c, mg_pg_t *db, const mg_uuid_t *id)
+{
+    mg_error_t             e;
+    mg_inference_source_t  source;
+
+    return mg_store_inference_find(db, c->who.org_id, id, mg_str_null,
+                                   c->cancel, c->arena, &source, &e)
+           == MG_OK;
+}
+
+
 static int
 mg_feedback_store(mg_call_t *c, mg_pg_t *db, const mg_uuid_t *id,
     mg_feedback_body_t *body, mg_error_t *e)
@@ -187,13 +203,25 @@ mg_feedback_store(mg_call_t *c, mg_pg_t *db, const mg_uuid_t *id,
 
     awaited = 0;
 
+    /* a record may be late, but not its group */
+
+    if (body->group.len
+        && mg_store_inference_source(db, c->who.org_id, body->group, c->arena,
+                                     &source, e)
+           != MG_OK)
+    {
+        return MG_ERROR;
+    }
+
     if (mg_store_inference_find(db, c->who.org_id, id, body->group,
                                 c->cancel, c->arena, &source, &why)
         != MG_OK)
     {
         age = mg_now_us() - mg_uuid_time(id);
         awaited = (why.kind == MG_E_NOT_FOUND && age < MG_FEEDBACK_EARLY_US
-                   && age > -MG_FEEDBACK_APART_US);
+                   && age > -MG_FEEDBACK_APART_US
+                   && !(body->group.len
+                        && mg_feedback_elsewhere(c, db, id)));
 
         if (!awaited) {
             *e = why;

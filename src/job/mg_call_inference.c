@@ -345,7 +345,10 @@ mg_inference_end(mg_inference_page_t *page, mg_error_t *e)
 }
 
 
-/* The same question after the last row, whatever was asked first. */
+/*
+ * The same question after the last row, whatever was asked first, and of the
+ * same time: what is left out means another one there.
+ */
 
 static int
 mg_inference_link(mg_inference_page_t *page, mg_error_t *e)
@@ -353,6 +356,7 @@ mg_inference_link(mg_inference_page_t *page, mg_error_t *e)
     unsigned    i;
     mg_str_t    link, value;
     mg_call_t  *c;
+    char        since[MG_TIME_LEN + 1], until[MG_TIME_LEN + 1];
 
     c = page->call;
 
@@ -370,6 +374,21 @@ mg_inference_link(mg_inference_page_t *page, mg_error_t *e)
         link = mg_arena_printf(c->arena, "%.*s&%.*s%.*s", MG_STR_ARG(link),
                                MG_STR_ARG(c->query[i].name),
                                MG_STR_ARG(value));
+    }
+
+    if (link.data && mg_call_query(c, "since").data == NULL) {
+        (void) mg_time_format(page->filter.since, since);
+        link = mg_arena_printf(c->arena, "%.*s&since=%s", MG_STR_ARG(link),
+                               since);
+    }
+
+    if (link.data && mg_call_query(c, "until").data == NULL) {
+
+        /* milliseconds, rounded up: no row of the last one is left out */
+
+        (void) mg_time_format(page->filter.until + 999, until);
+        link = mg_arena_printf(c->arena, "%.*s&until=%s", MG_STR_ARG(link),
+                               until);
     }
 
     if (link.data) {
