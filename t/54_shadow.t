@@ -414,6 +414,13 @@ subtest 'a trace, and the answer' => sub {
     like $row->{response_body}, qr/"prompt_tokens":100/, 'all the rest of it';
     is $row->{request_body}, undef, 'the question is with the original';
 
+    mood('shade', { headers => [ 'Content-Encoding', 'gzip' ],
+                    json => { who => 'packed' } });
+    $r = infer('kept');
+    ($row) = records('kept', $r->{headers}{'x-inference-id'}, 1);
+    is $row->{response_body}, undef, 'one that is encoded is not kept';
+    mood('shade');
+
     $r = infer('kept');
     ($row) = records('kept', $r->{headers}{'x-inference-id'}, 1);
     ($copy) = reverse $up{shade}->requests;

@@ -57,7 +57,8 @@ typedef struct {
      * until the response: more headers, up to MG_HTTP_MORE_MAX; where the
      * host is ("name:port:address,..."), NULL: the resolver is asked.
      */
-    void       (*head)(void *data, int status, mg_str_t content_type);
+    void       (*head)(void *data, int status, mg_str_t content_type,
+                   mg_str_t content_encoding);
     mg_str_t    *more;
     unsigned     n_more;
     const char  *resolve;

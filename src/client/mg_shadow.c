@@ -76,7 +76,8 @@ static mg_shadow_job_t *mg_shadow_first(mg_shadow_t *s,
 static mg_shadow_job_t *mg_shadow_pop(mg_shadow_t *s, mg_shadow_line_t *line);
 static int mg_shadow_begin(mg_shadow_job_t *job, int64_t now);
 static int mg_shadow_read(mg_shadow_job_t *job);
-static void mg_shadow_head(void *data, int status, mg_str_t type);
+static void mg_shadow_head(void *data, int status, mg_str_t type,
+    mg_str_t encoding);
 static int mg_shadow_sink(void *data, const char *bytes, size_t len,
     mg_error_t *e);
 static void mg_shadow_ended(void *ctx, const mg_http_request_t *req,
@@ -533,7 +534,7 @@ mg_shadow_read(mg_shadow_job_t *job)
 
 
 static void
-mg_shadow_head(void *data, int status, mg_str_t type)
+mg_shadow_head(void *data, int status, mg_str_t type, mg_str_t encoding)
 {
     mg_shadow_job_t    *job = data;
     mg_usage_format_e   format;
@@ -542,7 +543,11 @@ mg_shadow_head(void *data, int status, mg_str_t type)
 
     job->record.ttft_us = mg_mono_us() - job->begun_us;
 
-    if (mg_usage_format(type, &format) != MG_OK) {
+    if (mg_usage_format(type, &format) != MG_OK
+        || (encoding.len
+            && !(encoding.len == 8
+                 && strncasecmp(encoding.data, "identity", 8) == 0)))
+    {
         return;
     }
 

@@ -42,6 +42,7 @@
 typedef void (*mg_transfer_header_pt)(mg_transfer_t *t, mg_str_t value);
 
 static void mg_transfer_content_type(mg_transfer_t *t, mg_str_t value);
+static void mg_transfer_content_encoding(mg_transfer_t *t, mg_str_t value);
 static void mg_transfer_etag(mg_transfer_t *t, mg_str_t value);
 static void mg_transfer_link(mg_transfer_t *t, mg_str_t value);
 static void mg_transfer_request_id(mg_transfer_t *t, mg_str_t value);
@@ -54,6 +55,7 @@ static const struct {
     mg_transfer_header_pt  handler;
 } mg_transfer_headers[] = {
     { mg_str("content-type"), mg_transfer_content_type },
+    { mg_str("content-encoding"), mg_transfer_content_encoding },
     { mg_str("etag"), mg_transfer_etag },
     { mg_str("link"), mg_transfer_link },
     { mg_str("x-request-id"), mg_transfer_request_id },
@@ -141,7 +143,8 @@ mg_transfer_write(char *data, size_t size, size_t count, void *ctx)
     curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
 
     if (t->received == 0 && t->req.head) {
-        t->req.head(t->req.data, (int) status, mg_str_z(t->content_type));
+        t->req.head(t->req.data, (int) status, mg_str_z(t->content_type),
+                    mg_str_z(t->content_encoding));
     }
 
     t->received += len;
@@ -181,6 +184,7 @@ mg_transfer_header(char *data, size_t size, size_t count, void *ctx)
 
     if (len >= 5 && memcmp(data, "HTTP/", 5) == 0) {
         t->content_type[0] = '\0';
+        t->content_encoding[0] = '\0';
         t->etag[0] = '\0';
         t->link[0] = '\0';
         t->request_id[0] = '\0';
@@ -237,6 +241,17 @@ static void
 mg_transfer_content_type(mg_transfer_t *t, mg_str_t value)
 {
     mg_transfer_keep(t->content_type, sizeof(t->content_type), value);
+}
+
+
+/* One that is too long is told as "?", which nobody knows. */
+
+static void
+mg_transfer_content_encoding(mg_transfer_t *t, mg_str_t value)
+{
+    mg_transfer_keep(t->content_encoding, sizeof(t->content_encoding),
+                     value.len < sizeof(t->content_encoding) ? value
+                                                             : mg_str("?"));
 }
 
 

@@ -41,6 +41,7 @@ struct mg_transfer_s {
     char                 refused[INET6_ADDRSTRLEN];
     char                 host[256];
     char                 content_type[128];
+    char                 content_encoding[32];
     char                 etag[256];
     char                 link[1024];
     char                 request_id[256];
