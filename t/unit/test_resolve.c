@@ -88,10 +88,10 @@ serve(void *data)
 static void
 listen_at(mg_dns_server_t *server)
 {
-    char                 text[32];
-    socklen_t            len;
-    mg_error_t           e;
-    struct sockaddr_in   sin;
+    char                text[32];
+    socklen_t           len;
+    mg_error_t          e;
+    struct sockaddr_in  sin;
 
     memset(&sin, 0, sizeof(sin));
     sin.sin_family = AF_INET;
