@@ -346,8 +346,8 @@ mg_inference_end(mg_inference_page_t *page, mg_error_t *e)
 
 
 /*
- * The same question after the last row, whatever was asked first, and of the
- * same time: what is left out means another one there.
+ * The same question after the last row, whatever was asked first, and since the
+ * same time: left out it would be a week before that row.
  */
 
 static int
@@ -356,7 +356,7 @@ mg_inference_link(mg_inference_page_t *page, mg_error_t *e)
     unsigned    i;
     mg_str_t    link, value;
     mg_call_t  *c;
-    char        since[MG_TIME_LEN + 1], until[MG_TIME_LEN + 1];
+    char        since[MG_TIME_LEN + 1];
 
     c = page->call;
 
@@ -380,15 +380,6 @@ mg_inference_link(mg_inference_page_t *page, mg_error_t *e)
         (void) mg_time_format(page->filter.since, since);
         link = mg_arena_printf(c->arena, "%.*s&since=%s", MG_STR_ARG(link),
                                since);
-    }
-
-    if (link.data && mg_call_query(c, "until").data == NULL) {
-
-        /* milliseconds, rounded up: no row of the last one is left out */
-
-        (void) mg_time_format(page->filter.until + 999, until);
-        link = mg_arena_printf(c->arena, "%.*s&until=%s", MG_STR_ARG(link),
-                               until);
     }
 
     if (link.data) {
