@@ -59,6 +59,9 @@ my $up = Upstream->new(sub {
                   json => { usage => $usage } },
         same => { headers => [ 'Content-Encoding', 'Identity' ],
                   json => { usage => $usage } },
+        padded => { json => { usage => { %$usage, pad => 'x' x 5000 } } },
+        empty => { status => 503, body => '',
+                   headers => [ 'Content-Type', 'application/json' ] },
         499 => { status => 499, json => { error => { message => 'gone' } } },
         large => { headers => \@sse, chunks => [ $delta, map { ($_, \0.05) }
                    unpack '(a4000)*', 'data: {"type":"response.completed",'
@@ -244,6 +247,8 @@ subtest 'how it ended' => sub {
         none => [ 200, '', 0, undef, undef ],
         gzip => [ 200, '', 0, undef, undef ],
         same => [ 200, '', 0, 'provider', 20 ],
+        padded => [ 200, '', 0, undef, undef ],
+        empty => [ 503, 'upstream_5xx', 0, undef, undef ],
         499 => [ 499, 'upstream_4xx', 0, undef, undef ],
         within => [ 200, 'truncated', 1, undef, undef ],
         drop => [ 502, 'bad_answer', 0, undef, undef ],
@@ -263,8 +268,8 @@ subtest 'how it ended' => sub {
         ok $rec->{stream}, "$mode: a stream was asked for";
     }
 
-    is $gw->metric('nginx_model_tap_lost_total'), 1,
-       'compressed: counted, not read';
+    is $gw->metric('nginx_model_tap_lost_total'), 2,
+       'compressed, and too long: counted, not read';
 
     my $r = infer({ mode => 'hang' }, {}, '/short/v1/x');
     is $r->{status}, 504, 'time-out';

@@ -543,10 +543,7 @@ mg_shadow_head(void *data, int status, mg_str_t type, mg_str_t encoding)
 
     job->record.ttft_us = mg_mono_us() - job->begun_us;
 
-    if (mg_usage_format(type, &format) != MG_OK
-        || (encoding.len
-            && !(encoding.len == 8
-                 && strncasecmp(encoding.data, "identity", 8) == 0)))
+    if (mg_usage_format(type, &format) != MG_OK || mg_usage_encoded(encoding))
     {
         return;
     }

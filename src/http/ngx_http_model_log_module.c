@@ -169,6 +169,14 @@ ngx_http_model_log_exchange(ngx_http_model_exchange_t *x)
     ngx_http_model_log_outcome(x, rec);
     ngx_http_model_log_tally(x, rec);
 
+    /* of an error nobody expects usage */
+
+    if (x->reader && x->ended && x->received
+        && rec->status < NGX_HTTP_BAD_REQUEST && mg_usage_missed(x->reader))
+    {
+        mg_metric_add(ngx_http_model_counters(), TAP_LOST, 1);
+    }
+
     if (!conf->record) {
         return;
     }
@@ -240,15 +248,7 @@ ngx_http_model_log_usage(ngx_http_model_exchange_t *x, mg_record_t *rec)
 {
     mg_cost_reason_e  reason;
 
-    if (x->reader == NULL) {
-        return;
-    }
-
-    if (x->ended && mg_usage_missed(x->reader)) {
-        mg_metric_add(ngx_http_model_counters(), TAP_LOST, 1);
-    }
-
-    if (!x->reader->seen) {
+    if (x->reader == NULL || !x->reader->seen) {
         return;
     }
 

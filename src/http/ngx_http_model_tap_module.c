@@ -41,7 +41,6 @@ static void ngx_http_model_tap_upstream(ngx_http_request_t *r,
     ngx_http_model_exchange_t *x);
 static ngx_int_t ngx_http_model_tap_reader(ngx_http_request_t *r,
     ngx_http_model_exchange_t *x);
-static ngx_uint_t ngx_http_model_tap_encoded(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_model_tap_bare(ngx_http_request_t *r);
 static void ngx_http_model_tap_read(ngx_http_model_exchange_t *x,
     ngx_chain_t *in);
@@ -257,6 +256,7 @@ ngx_http_model_tap_reader(ngx_http_request_t *r,
     ngx_http_model_exchange_t *x)
 {
     mg_str_t           type;
+    ngx_table_elt_t   *h;
     mg_usage_format_e  format;
 
     /* parameters may follow; content_type_len ends before them */
@@ -268,7 +268,10 @@ ngx_http_model_tap_reader(ngx_http_request_t *r,
         return NGX_OK;
     }
 
-    if (ngx_http_model_tap_encoded(r)) {
+    h = r->headers_out.content_encoding;
+
+    if (h && mg_usage_encoded(mg_str_n((char *) h->value.data, h->value.len)))
+    {
         mg_metric_add(ngx_http_model_counters(), TAP_LOST, 1);
         return NGX_OK;
     }
@@ -286,24 +289,6 @@ ngx_http_model_tap_reader(ngx_http_request_t *r,
     }
 
     return NGX_OK;
-}
-
-
-static ngx_uint_t
-ngx_http_model_tap_encoded(ngx_http_request_t *r)
-{
-    ngx_str_t  *coding;
-
-    if (r->headers_out.content_encoding == NULL) {
-        return 0;
-    }
-
-    coding = &r->headers_out.content_encoding->value;
-
-    return coding->len
-           && !(coding->len == 8
-                && ngx_strncasecmp(coding->data, (u_char *) "identity", 8)
-                   == 0);
 }
 
 

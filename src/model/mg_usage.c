@@ -154,6 +154,15 @@ mg_usage_format(mg_str_t type, mg_usage_format_e *format)
 }
 
 
+int
+mg_usage_encoded(mg_str_t encoding)
+{
+    return encoding.len != 0
+           && !(encoding.len == 8
+                && strncasecmp(encoding.data, "identity", 8) == 0);
+}
+
+
 void
 mg_usage_init(mg_usage_reader_t *r, mg_usage_format_e format)
 {

@@ -99,6 +99,9 @@ typedef struct {
  */
 int mg_usage_format(mg_str_t type, mg_usage_format_e *format);
 
+/* 1: the Content-Encoding, which may be empty, is one that is not read. */
+int mg_usage_encoded(mg_str_t encoding);
+
 /* Begins a response; *r needs no other preparation and no cleanup. */
 void mg_usage_init(mg_usage_reader_t *r, mg_usage_format_e format);
 
