@@ -237,6 +237,8 @@ subtest 'lists of entity tags' => sub {
                          . $gw->token('admin'), 'If-Match' => '"7"' },
                        { name => 'a' }), 400, 'If-Match',
             qr/only groups have versions/, 'where nothing would be compared');
+    refused($gw->fetch(POST => "$group/retain", { %auth, 'If-Match' => '"7"' }),
+            400, 'If-Match', qr/changes no group/, 'nor by a retention');
 
     is $gw->api(GET => $group)->{json}{version}, $n, 'nothing has changed';
 

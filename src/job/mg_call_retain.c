@@ -21,6 +21,12 @@ mg_call_retain_start(mg_call_t *c, mg_error_t *e)
     mg_error_t              busy;
     mg_inference_source_t   from;
 
+    if (c->expect) {
+        return mg_error_set(e, MG_E_INVALID, "If-Match",
+                            "If-Match: a retention changes no group, so no "
+                            "version is compared; leave it out here");
+    }
+
     db = mg_call_db(c, e);
 
     if (db == NULL) {

@@ -32,6 +32,8 @@ static int mg_group_model_read(const mg_body_field_t *f, const mg_json_t *v,
     mg_arena_t *a, void *to, mg_error_t *e);
 static int mg_group_member_parse(const mg_json_t *v, mg_arena_t *a,
     mg_group_t *g, mg_error_t *e);
+static int mg_group_status_error(mg_group_status_e from, mg_group_status_e to,
+    mg_error_t *e);
 static int mg_group_members_check(const mg_group_t *g, mg_error_t *e);
 
 
@@ -189,14 +191,39 @@ mg_group_parse(const mg_json_t *json, int patch, mg_arena_t *a, mg_group_t *g,
     }
 
     if (patch && !mg_group_status_may(before, g->status)) {
-        return mg_error_set(e, MG_E_CONFLICT, "status",
-                            "a group that is %.*s cannot become \"%.*s\"; "
-                            "see the states in the reference",
-                            MG_STR_ARG(mg_group_status_names[before]),
-                            MG_STR_ARG(mg_group_status_names[g->status]));
+        return mg_group_status_error(before, g->status, e);
     }
 
     return MG_OK;
+}
+
+
+/* Says what may follow instead. */
+
+static int
+mg_group_status_error(mg_group_status_e from, mg_group_status_e to,
+    mg_error_t *e)
+{
+    char      may[64];
+    size_t    n;
+    unsigned  i;
+
+    may[0] = '\0';
+
+    for (i = 0; i < MG_GROUP_N; i++) {
+        if (mg_group_status_next[from] & 1u << i) {
+            n = strlen(may);
+            (void) snprintf(may + n, sizeof(may) - n, "%s%.*s",
+                            n ? " or " : "",
+                            MG_STR_ARG(mg_group_status_names[i]));
+        }
+    }
+
+    return mg_error_set(e, MG_E_CONFLICT, "status",
+                        "a group that is %.*s cannot become \"%.*s\"; it can "
+                        "become %s",
+                        MG_STR_ARG(mg_group_status_names[from]),
+                        MG_STR_ARG(mg_group_status_names[to]), may);
 }
 
 
@@ -281,6 +308,15 @@ mg_group_members_parse(const mg_json_t *json, mg_arena_t *a, mg_group_t *g,
     g->n_members = 0;
 
     for (v = list->child; v; v = v->next) {
+
+        if (v->type != MG_JSON_OBJECT) {
+            return mg_error_set(e, MG_E_INVALID, "models",
+                                "model %u of the list is not a JSON object; "
+                                "give {\"model_id\", \"role\", "
+                                "\"traffic_percentage\"}",
+                                g->n_members + 1);
+        }
+
         if (mg_group_member_parse(v, a, g, e) != MG_OK) {
             return MG_ERROR;
         }
@@ -389,7 +425,9 @@ mg_group_model_read(const mg_body_field_t *f, const mg_json_t *v,
     }
 
     return mg_error_set(e, MG_E_INVALID, f->name,
-                        "%s \"%.*s\" is not of the form provider/model",
+                        "%s \"%.*s\" is not of the form provider/model, with "
+                        "a provider of a-z, 0-9, \".\", \"_\" and \"-\"; "
+                        "give the id of a model of the catalog",
                         f->name, MG_BODY_CUT(v->str));
 }
 

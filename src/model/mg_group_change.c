@@ -26,6 +26,8 @@ typedef struct {
 } mg_group_promotion_t;
 
 
+static int mg_group_same(const mg_group_t *g, const mg_group_t *theirs,
+    const char *did, mg_error_t *e);
 static unsigned mg_group_challenger(const mg_group_t *g, mg_str_t model_id,
     mg_error_t *e);
 
@@ -332,25 +334,21 @@ mg_group_challenger(const mg_group_t *g, mg_str_t model_id, mg_error_t *e)
 int
 mg_group_restore(mg_group_t *g, const mg_group_t *before, mg_error_t *e)
 {
-    unsigned            i, at;
+    unsigned            i;
     mg_group_t          next;
     const mg_member_t  *was;
+
+    if (mg_group_same(g, before, "left", e) != MG_OK
+        || mg_group_same(before, g, "joined", e) != MG_OK)
+    {
+        return MG_ERROR;
+    }
 
     next = *g;
 
     for (i = 0; i < before->n_members; i++) {
         was = &before->members[i];
-        at = mg_group_find(g, was->model_id);
-
-        if (at == g->n_members || before->n_members != g->n_members) {
-            return mg_error_set(e, MG_E_CONFLICT, NULL,
-                                "the members of the group have changed since "
-                                "the promotion, such as \"%.*s\"; assign "
-                                "them as they shall be",
-                                MG_BODY_CUT(was->model_id));
-        }
-
-        next.members[i] = g->members[at];
+        next.members[i] = g->members[mg_group_find(g, was->model_id)];
         next.members[i].role = was->role;
         next.members[i].share = was->share;
     }
@@ -360,6 +358,29 @@ mg_group_restore(mg_group_t *g, const mg_group_t *before, mg_error_t *e)
     next.n_ranges = before->n_ranges;
 
     *g = next;
+
+    return MG_OK;
+}
+
+
+/* All members of theirs are in g; else *e says that one has left or joined. */
+
+static int
+mg_group_same(const mg_group_t *g, const mg_group_t *theirs, const char *did,
+    mg_error_t *e)
+{
+    unsigned  i;
+
+    for (i = 0; i < theirs->n_members; i++) {
+        if (mg_group_find(g, theirs->members[i].model_id) == g->n_members) {
+            return mg_error_set(e, MG_E_CONFLICT, NULL,
+                                "\"%.*s\" has %s the group since the "
+                                "promotion; assign the members as they shall "
+                                "be",
+                                MG_BODY_CUT(theirs->members[i].model_id),
+                                did);
+        }
+    }
 
     return MG_OK;
 }

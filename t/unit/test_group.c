@@ -94,7 +94,7 @@ static const case_t  members[] = {
     { "{\"models\":{}}", "models", "must be an array" },
     { "{\"models\":[],\"x\":1}", "models", "whose one member" },
     { "7", "models", "must be an array" },
-    { "[1]", "", "not a JSON object" },
+    { "[1]", "models", "model 1 of the list is not a JSON object" },
     { "[{\"role\":\"champion\",\"traffic_percentage\":100}]", "model_id",
       "model_id is missing" },
     { "[{\"model_id\":\"a/b\",\"traffic_percentage\":100}]", "role",
@@ -104,7 +104,7 @@ static const case_t  members[] = {
     { "[{\"model_id\":\"abc\",\"role\":\"champion\","
       "\"traffic_percentage\":100}]", "model_id", "form provider/model" },
     { "[{\"model_id\":\"A B/c\",\"role\":\"champion\","
-      "\"traffic_percentage\":100}]", "model_id", "form provider/model" },
+      "\"traffic_percentage\":100}]", "model_id", "a provider of a-z" },
     { "[{\"model_id\":\"a/\",\"role\":\"champion\","
       "\"traffic_percentage\":100}]", "model_id", "too short" },
     { "[{\"model_id\":\"abc/\",\"role\":\"champion\","

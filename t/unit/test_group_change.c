@@ -197,7 +197,13 @@ test_refused(void)
     ok(mg_group_restore(&g, &before, &e) == MG_ERROR,
        "other members cannot be restored");
     is_int(e.kind, MG_E_CONFLICT, "which contradicts what is there");
-    like(e.message, "x/", "and names one");
+    like(e.message, "\"x/b\" has left", "and names who is not there");
+
+    before = g;
+    make(&g);
+
+    ok(mg_group_restore(&g, &before, &e) == MG_ERROR, "nor without one");
+    like(e.message, "\"x/b\" has joined", "and names who is new");
 }
 
 
@@ -250,6 +256,39 @@ test_give(void)
 static void
 test_status(void)
 {
+    static const struct {
+        mg_group_status_e   status;
+        const char         *patch;
+        const char         *message;
+    } refused[] = {
+        { MG_GROUP_DRAFT, "{\"status\":\"paused\"}",
+          "is draft cannot become \"paused\"; it can become active or "
+          "archived" },
+        { MG_GROUP_ACTIVE, "{\"status\":\"draft\"}", "paused or archived" },
+        { MG_GROUP_PAUSED, "{\"status\":\"draft\"}", "active or archived" },
+        { MG_GROUP_ARCHIVED, "{\"status\":\"active\"}", "become draft" }
+    };
+
+    size_t       i;
+    mg_arena_t  *a;
+    mg_error_t   e;
+    mg_group_t   g;
+    mg_json_t   *v;
+
+    a = mg_arena_create(0);
+
+    for (i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+        make(&g);
+        g.status = refused[i].status;
+        v = mg_json_parse(a, mg_str_z(refused[i].patch), NULL, &e);
+        ok(mg_group_parse(v, 1, a, &g, &e) == MG_ERROR, "%s is refused",
+           refused[i].patch);
+        is_int(e.kind, MG_E_CONFLICT, "which contradicts what is there");
+        like(e.message, refused[i].message, "and says what it can become");
+    }
+
+    mg_arena_destroy(a);
+
     ok(mg_group_status_may(MG_GROUP_DRAFT, MG_GROUP_ACTIVE), "draft begins");
     ok(!mg_group_status_may(MG_GROUP_DRAFT, MG_GROUP_PAUSED),
        "what never ran cannot pause");
