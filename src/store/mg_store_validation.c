@@ -16,8 +16,8 @@
 #include <unistd.h>
 
 
-/* For a job whose run has ended: its row follows that of the run. */
-#define MG_VALIDATION_TRIES    10
+/* For a job whose run has ended, 3 s: its row follows that of the run. */
+#define MG_VALIDATION_TRIES    150
 #define MG_VALIDATION_WAIT_US  20000
 
 
