@@ -81,7 +81,7 @@ my $gw = Gateway->new(server => $Gateway::locations . join '',
     place('off', ''),
     place('two', 'model_fallback on tries=2 budget=100% breaker=200;'),
     place('late', 'model_fallback on timeout=1s budget=100% breaker=200;'),
-    place('later', 'model_fallback on timeout=1s budget=100% breaker=200;')
+    place('later', 'model_fallback on timeout=4s budget=100% breaker=200;')
         =~ s/quick_proxy/later_proxy/r,
     place('just', 'model_fallback on timeout=1s budget=100% breaker=200;')
         =~ s/quick_proxy/just_proxy/r,
@@ -92,7 +92,7 @@ my $gw = Gateway->new(server => $Gateway::locations . join '',
     place('only', 'model_fallback on statuses=503 budget=100% breaker=200;'),
     place('poor', 'model_fallback on budget=10% breaker=200;'),
     place('none', 'model_fallback on budget=0% breaker=200;'),
-    place('breaker', 'model_fallback on budget=100% breaker=3 pause=3s;'),
+    place('breaker', 'model_fallback on budget=100% breaker=3 pause=5s;'),
     place('page', 'model_fallback on budget=100% breaker=200;
             error_page 502 504 =200 /sorry;'),
     place('kept', 'model_fallback on budget=100% breaker=200;
@@ -110,9 +110,9 @@ my $gw = Gateway->new(server => $Gateway::locations . join '',
 END
 
 my $proxy = Host::slurp($gw->dir . '/model_proxy.conf');
-$proxy =~ s/proxy_read_timeout .*/proxy_read_timeout 2s;/;
+$proxy =~ s/proxy_read_timeout .*/proxy_read_timeout 5s;/;
 spew($gw->dir . '/quick_proxy.conf', $proxy);
-$proxy =~ s/timeout 2s/timeout 60s/;
+$proxy =~ s/timeout 5s/timeout 60s/;
 spew($gw->dir . '/later_proxy.conf', $proxy);
 spew($gw->dir . '/just_proxy.conf', $proxy =~ s/timeout 60s/timeout 950ms/r);
 spew($gw->dir . '/small_proxy.conf', $proxy =~ s/client_body_buffer_size.*//r);
@@ -200,6 +200,10 @@ subtest 'which failures, and in which order' => sub {
                 'no answer' => { drop => 1 },
                 silence => { hang => 1 });
 
+    # retries are to be fewer than requests in ten seconds
+
+    infer('alone') for 1 .. 20;
+
     for my $name (sort keys %fail) {
         my $r = infer('pair', { a => $fail{$name} });
         is $r->{status}, 200, "$name: served" or diag $r->{body};
@@ -260,6 +264,8 @@ subtest 'answers that are none of it' => sub {
 
 
 subtest 'bodies' => sub {
+    infer('alone') for 1 .. 20;
+
     for my $where (qw(patient small)) {
         for my $size (10, 5_000, 300_000) {
             my $text = 'x' x $size;
@@ -331,7 +337,7 @@ subtest 'time' => sub {
 
     $r = infer('pair', { a => { status => 503, body => '' },
                          b => { headers => [ 'Content-Type', 'text/plain' ],
-                                chunks => [ 'a', [ 1.5 ], 'b' ] } }, 'late');
+                                chunks => [ 'a', [ 4.5 ], 'b' ] } }, 'later');
     is $r->{body}, 'ab', 'once it answers it has its own again';
 
     $r = infer('pair', { a => { drop => 1 }, b => { drop => 1 } }, 'page');
@@ -350,7 +356,7 @@ subtest 'time' => sub {
 subtest 'Retry-After' => sub {
     forget();
     my $r = infer('pair', { a => { status => 429, body => '',
-        headers => [ 'Retry-After' => 2, 'retry-after-ms' => 100 ] } });
+        headers => [ 'Retry-After' => 5, 'retry-after-ms' => 100 ] } });
     is $r->{json}{who}, 'b', 'another one';
     is infer('pair')->{json}{who}, 'b', 'the next request, too';
     is asked(), 'a=1 b=2', 'without asking the first';
@@ -359,7 +365,7 @@ subtest 'Retry-After' => sub {
     ok wait_until(sub { infer('pair')->{json}{who} eq 'a' }),
        'and again when its pause is over';
 
-    my $soon = POSIX::strftime('%a, %d %b %Y %H:%M:%S GMT', gmtime time + 3);
+    my $soon = POSIX::strftime('%a, %d %b %Y %H:%M:%S GMT', gmtime time + 6);
     my %asked = (status => 503, body => '',
                  headers => [ 'Retry-After' => $soon ]);
     is infer('pair', { a => \%asked })->{json}{who}, 'b', 'until a date';

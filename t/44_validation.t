@@ -23,7 +23,7 @@ use Wire;
 
 my $KEY = 'sk-validation-0123456789abcdefghijklmnopqrstuvwxyz';
 
-my $gw = Gateway->new(http => 'model_validate_timeout 1500ms;');
+my $gw = Gateway->new(http => 'model_validate_timeout 8s;');
 $gw->start->wait_ready;
 
 my $dir = $gw->dir . '/up';
@@ -398,7 +398,7 @@ subtest 'sixty-four at once, through one thread' => sub {
     finish(begin('many'), 'completed');
     cmp_ok at_once($up, 0.15), '<=', 5, 'is kept';
     $up->stop;
-    $gw->reload(http => 'model_validate_timeout 1500ms;', wait_old => 1);
+    $gw->reload(http => 'model_validate_timeout 8s;', wait_old => 1);
 };
 
 

@@ -179,7 +179,7 @@ subtest 'availability' => sub {
         join(' ', ids('/api/v1/models?available=true'))
             eq 'openai/gpt-4o openai/o3'
         && join(' ', ids('/api/v1/models?available=false')) eq 'openai/gpt-4';
-    }, 10), 'true and false; what is not known is neither'
+    }), 'true and false; what is not known is neither'
         or diag join ' ', ids('/api/v1/models?available=true'), '|',
                 ids('/api/v1/models?available=false');
 
@@ -420,7 +420,7 @@ subtest 'benchmarks' => sub {
     ok wait_until(sub {
         $r = get('/api/v1/models/openai/gpt-4o/benchmarks');
         @{ $r->{json}{benchmarks} // [] } == 1;
-    }, 10), 'one that psql has put there is served';
+    }), 'one that psql has put there is served';
 
     my $b = $r->{json}{benchmarks}[0] // {};
     is $b->{name}, 'MMLU-Pro', 'name';
@@ -503,7 +503,7 @@ subtest 'pages that are asked for again' => sub {
 
     $gw->sql("update model.models_metadata set name = 'changed'
               where id = '$id'");
-    ok wait_until(sub { get($uri)->{json}{models}[0]{name} eq 'changed' }, 10),
+    ok wait_until(sub { get($uri)->{json}{models}[0]{name} eq 'changed' }),
        'a change is seen in a kept page';
     isnt get($uri)->{headers}{etag}, $first->{headers}{etag}, 'new validator';
 

@@ -204,7 +204,11 @@ subtest 'twenty cold nodes read the catalog once' => sub {
     $before = reads();
     rename_model($seed, 'warm');
     ok(served('warm', @nodes), 'a change reaches all of them');
-    is(reads() - $before, 1, 'for one more question to PostgreSQL');
+
+    # who finds Redis slow asks for himself
+    my $failed = grep { $_->metric('nginx_model_redis_errors_total') } @nodes;
+    cmp_ok(reads() - $before, '<=', 1 + $failed,
+           'for one more question to PostgreSQL');
     is(() = keys_of('snap'), 2, 'the old copy has gone');
 
     $_->end_checks for @nodes;
@@ -437,6 +441,14 @@ subtest 'flush' => sub {
     is($one->fetch('POST', $path)->{status}, 401, 'nor may nobody');
     is($one->api(GET => $path)->{status}, 405, 'it is no question');
     is($one->api(POST => "$path?all=1")->{status}, 400, 'it takes nothing');
+
+    # what a node serves is in Redis a moment later
+    ok(wait_until(sub {
+        my %g = map { @$_ } $one->sql('select name, generation
+                                       from model.catalog_generation');
+        join(' ', map { s/^model:snap:(\d+):\d+:/$1:/r } keys_of('snap'))
+            eq "1:$g{catalog} 2:$g{routing}";
+    }), 'Redis has both');
 
     my @before = keys_of('snap');
     my $l3 = cache($one, 'hits', 'l3') + cache($two, 'hits', 'l3');

@@ -46,6 +46,7 @@ for my $i (0, 1) {
 }
 
 $gw->start->wait_ready;
+ok wait_until(sub { Wire->new($_) }), "the server at $_ listens" for @ports;
 
 for my $i (0, 1) {
     is $gw->api(POST => '/api/v1/providers', {

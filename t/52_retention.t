@@ -302,10 +302,11 @@ subtest 'by itself' => sub {
     # due when it is looked for: at a start, and once an hour
 
     $gw->reload(wait_old => 1);
-    ok wait_until(sub { rows('plain') == 2 }, 30), 'the old day goes';
-    is $gw->sql_value("select count(*) from model.inference_archives
-        where inference_table = '$table{plain}' and file is null"), 1,
-        'without a file, on record';
+    my $gone = "select count(*) from model.inference_archives
+        where inference_table = '$table{plain}' and file is null";
+    ok wait_until(sub { $gw->sql_value($gone) }), 'the old day goes';
+    is rows('plain'), 2, 'and no other';
+    is $gw->sql_value($gone), 1, 'without a file, on record';
     is rows('kept'), 5, 'a group that says nothing keeps all';
     is $gw->sql_value("select count(*) from model.jobs where kind = 'retain'
         and token_id is null and payload->>'group_id'
@@ -363,6 +364,9 @@ subtest 'a group that was deleted' => sub {
             where inference_table = '$table{left}'");
         $archive;
     }), 'by itself the old day goes';
+    ok wait_until(sub { !$gw->sql_value("select count(*) from model.jobs
+        where kind = 'retain' and state in ('pending', 'in_progress')") }),
+       'and its job ends';
     is rows('left'), 3, 'and no other';
     is_deeply $archive, [ "$table{left}_" . day(40) . '.csv.gz', 3,
                           $group{left}{id}, 'left' ], 'into a file, on record';

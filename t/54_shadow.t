@@ -370,9 +370,12 @@ subtest 'a copy' => sub {
     is $row->{request_id}, 'clients-own', "the client's id";
     is $row->{error_class}, undef, 'no error';
 
-    my $of = $gw->sql_value('select kind || model_served || coalesce('
-        . "shadow_of::text, '-') from model." . table('pair')
-        . " where inference_id = '$id'");
+    my $of;
+    wait_until(sub {
+        $of = $gw->sql_value('select kind || model_served || coalesce('
+            . "shadow_of::text, '-') from model." . table('pair')
+            . " where inference_id = '$id'");
+    });
     is $of, 'inferencechamp/model-', 'the original is an inference';
 
     unlike $gw->log, qr/sk-of|sk-client/, 'no key in the log';
@@ -584,20 +587,24 @@ subtest 'bodies' => sub {
     $c->send("POST /keys/v2/models/keyed/infer HTTP/1.1\r\nHost: x\r\n"
              . "Content-Length: 100\r\n\r\n{");
     $c->close;
-    ok wait_until(sub { slurp("$dir/logs/keys.log") }), 'a client that left';
-    is slurp("$dir/logs/keys.log"), "[-]\n", 'and no key in the log';
+    my $logged = sub {
+        my ($n) = @_;
+        wait_until(sub { $n <= (() = slurp("$dir/logs/keys.log") =~ /\n/g) });
+        return slurp("$dir/logs/keys.log");
+    };
+    is $logged->(1), "[-]\n", 'a client that left, and no key in the log';
 
     $gw->fetch(POST => '/keys/v2/models/keyed/infer', {}, { inputs => [ 1 ] });
     ($orig) = grep { $_->{headers}{'x-goog-api-key'} } $up{champ}->requests;
     is $orig->{headers}{'x-goog-api-key'}, 'sk-of-goog', 'the provider has it';
-    is slurp("$dir/logs/keys.log"), "[-]\n[-]\n", 'alone';
+    is $logged->(2), "[-]\n[-]\n", 'alone';
 
     # nor where a cache answers
 
     $gw->fetch(POST => '/keys/v1/cached', {}, { model => 'keyed' }) for 1, 2;
     is scalar(grep { $_->{uri} =~ /cached/ } $up{champ}->requests), 1,
        'the provider was asked once';
-    is slurp("$dir/logs/keys.log"), "[-]\n" x 4, 'for its key never';
+    is $logged->(4), "[-]\n" x 4, 'for its key never';
 };
 
 
@@ -683,7 +690,9 @@ subtest 'the end of a worker' => sub {
     my $long = shadow('grace=3s') =~ s/timeout=20s/timeout=10m/r;
     $gw->reload(wait_old => 1, http => $long);
     mood('shade', { hang => 1 });
+    $up{shade}->forget;
     @ids = map { infer('pair')->{headers}{'x-inference-id'} } 1 .. 3;
+    ok $up{shade}->wait_requests(3), 'three copies are under way';
     my $began = time;
     $gw->reload(wait_old => 1);
     cmp_ok time - $began, '<', 300, 'a hanging one does not keep the worker';
@@ -692,7 +701,9 @@ subtest 'the end of a worker' => sub {
         'its record says why';
 
     $gw->reload(wait_old => 1, http => shadow('grace=60s'));
+    $up{shade}->forget;
     @ids = map { infer('pair')->{headers}{'x-inference-id'} } 1 .. 3;
+    ok $up{shade}->wait_requests(3), 'three copies are under way';
     $began = time;
     $gw->stop;
     cmp_ok time - $began, '<', 15, 'a stop does not wait at all';

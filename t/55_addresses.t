@@ -137,7 +137,9 @@ sub spread_over {
 
 
 provider($_) for qw(moves many alias long);
-ok wait_until(sub { asked('long')->{server} }), 'in effect';
+ok wait_until(sub {
+    !grep { !asked($_)->{server} } qw(moves many alias long);
+}), 'in effect';
 
 
 subtest 'a name that moves' => sub {
@@ -270,7 +272,8 @@ subtest 'keys of the configuration' => sub {
     provider('filed');
     provider('both', api_key => 'sk-of-the-database');
     provider('other', api_key => 'sk-of-the-database');
-    ok wait_until(sub { asked('other')->{key} }), 'in effect';
+    ok wait_until(sub { !grep { !asked($_)->{key} } qw(filed both other) }),
+       'in effect';
 
     is asked('filed')->{key}, 'Bearer sk-filed-1', 'from a file';
     is asked('both')->{key}, 'Bearer sk-of-the-environment',
@@ -310,9 +313,14 @@ END
     provider('uneven', base_url => "http://uneven.test:$at");
     ok wait_until(sub { asked('uneven')->{server} }), 'in effect';
 
-    my $seen = spread('uneven', 60);
-    cmp_ok $seen->{quick} // 0, '>=', 45, 'gets nearly all';
-    is $seen->{nobody}, undef, 'none fails';
+    # one answer that is late for once is held against it for a while
+    my $failed = 0;
+    ok wait_until(sub {
+        my $seen = spread('uneven', 20);
+        $failed += $seen->{nobody} // 0;
+        return ($seen->{quick} // 0) >= 16;
+    }, 60), 'gets nearly all';
+    is $failed, 0, 'none fails';
 };
 
 
@@ -352,9 +360,17 @@ subtest 'a name server that is silent' => sub {
 # While a reload replaces it a worker's keeper goes on for a moment: what it
 # publishes last may have a name that the next keeper has never heard of.
 
+sub at_work {
+    my ($pid) = @_;
+
+    return Host::alive($pid)
+           && slurp("/proc/$pid/cmdline") !~ /shutting down/;
+}
+
+
 subtest 'a name that comes while workers are replaced' => sub {
     my $master = $gw->pid;
-    my (@old, @new);
+    my (@old, @new, $both);
 
     # nginx gives new workers 100 ms before it ends the old ones: held there
 
@@ -365,12 +381,13 @@ subtest 'a name that comes while workers are replaced' => sub {
         my %old = map { $_ => 1 } @old;
         @new = grep { !$old{$_} } @new;
         sleep 0.5;
-        last if @old == grep { kill 0, $_ } @old;
+        $both = @new && @old == grep { at_work($_) } @old;
+        last if $both;
         kill 'CONT', $master;
-        sleep 1;
+        wait_until(sub { !grep { Host::alive($_) } @old });
     }
 
-    is scalar(grep { kill 0, $_ } @old), scalar @old, 'both are at work';
+    ok $both, 'both are at work' or return;
     kill 'STOP', @new;
 
     $dns->set('late.test' => { silent => 1 });
@@ -385,7 +402,7 @@ subtest 'a name that comes while workers are replaced' => sub {
     }), 'the old one has published it';
 
     kill 'CONT', $master;
-    wait_until(sub { !grep { kill 0, $_ } @old });
+    wait_until(sub { !grep { Host::alive($_) } @old });
     $dns->set('late.test' => { a => ['127.0.0.3'], ttl => 1 });
     kill 'CONT', @new;
 
@@ -439,9 +456,12 @@ subtest 'probes' => sub {
     is $gw->api(PATCH => '/api/v1/providers/probed', { probe => '/bad' })
        ->{status}, 200, 'a check that fails everywhere';
     ok wait_until(sub { $breaker->('open') }), 'opens the breaker';
-    my $r = $gw->fetch(POST => '/back/v1/x', {}, { model => 'probed' });
-    is $r->{headers}{'x-model-variant'}, 'many/org/m:1',
-       'the fallback serves, and no request has failed';
+
+    # now and then one is let through, which tries
+    ok wait_until(sub {
+        my $r = $gw->fetch(POST => '/back/v1/x', {}, { model => 'probed' });
+        ($r->{headers}{'x-model-variant'} // '') eq 'many/org/m:1';
+    }), 'the fallback serves';
     is asked('probed')->{status}, 200, 'without model_fallback it is asked';
     is $gw->api(PATCH => '/api/v1/providers/probed', { probe => '/health' })
        ->{status}, 200, 'a check that succeeds';
@@ -496,7 +516,8 @@ END
             where id = 'safe/chat'");
     };
 
-    $gw->reload(servers => $servers . $own, http => $http . $probe);
+    $gw->reload(wait_old => 1, servers => $servers . $own,
+                http => $http . $probe);
     provider('safe', base_url => "https://127.0.0.1:$at/v1",
              probe => '/health', api_key => 'sk-safe');
     made('models', { id => 'safe/chat', type => 'chat' });
@@ -508,7 +529,8 @@ END
     is $validated->(), 'unavailable', 'and no model of it is there';
     is slurp("$dir/logs/own.log"), '', 'the server was told nothing';
 
-    $gw->reload(http => "$http$probe    model_trusted_certificate own.pem;\n");
+    $gw->reload(wait_old => 1,
+        http => "$http$probe    model_trusted_certificate own.pem;\n");
     ok wait_until(sub { $up->() }), 'one that is named';
     is $validated->(), 'available', 'is taken, by validations as well';
 };
@@ -565,9 +587,8 @@ subtest 'addresses that are silent' => sub {
     my $r;
     ok wait_until(sub {
         $r = $gw->fetch(POST => '/bound/v1/x', {}, { model => 'lost' });
-        Gateway::decided($r);
-    }), 'in effect';
-    is $r->{status}, 504, 'nobody answers';
+        $r->{status} == 504;
+    }), 'nobody answers' or diag "$r->{status} $r->{body}";
     is $r->{headers}{'x-model-variant'}, 'dark/m', 'the fallback last';
 
     my $asked = () = $gw->log

@@ -543,7 +543,9 @@ my %expect = (
 
 subtest 'model servers that answer badly' => sub {
     for my $how (sort keys %hostile) {
-        my $r = infer({ model => 'mean', how => $how }, '/short/v1/x');
+        # who is silent is not waited for; who is late, on a busy machine, is
+        my $at = $how =~ /silence|now and then/ ? 'short' : 'open';
+        my $r = infer({ model => 'mean', how => $how }, "/$at/v1/x");
         my $want = $expect{$how} // 200;
 
         if ($want eq 'cut') {
@@ -568,21 +570,21 @@ subtest 'model servers that answer badly' => sub {
     }
 
     my $steered = infer({ model => 'mean', how => 'headers that steer nginx' },
-                        '/short/v1/x');
+                        '/open/v1/x');
     is $steered->{body}, '{"own":1}', 'no location is reached by a header';
     is record($steered, 'mean')->{error_class}, undef, 'which is no failure';
 
     my $forged = infer({ model => 'mean', how => 'headers of the gateway' },
-                       '/short/v1/x');
+                       '/open/v1/x');
     is_deeply [ @{ $forged->{headers} }{qw(x-model-group x-model-variant
                                            x-model-role)} ],
         [ 'mean', 'mean/m', 'champion' ], 'only the gateway says who served';
 
     my $w = $gw->wire;
-    $w->request(POST => '/short/v1/x', {}, { model => 'mean',
+    $w->request(POST => '/open/v1/x', {}, { model => 'mean',
                                             how => 'more than it said' });
     is $w->response->{body}, '{}', 'no more is passed on than was said';
-    $w->request(POST => '/short/v1/x', {}, { model => 'chat' });
+    $w->request(POST => '/open/v1/x', {}, { model => 'chat' });
     like $w->response->{body}, qr/"digest"/,
          'and nothing is taken for the next answer';
 
@@ -593,9 +595,12 @@ subtest 'model servers that answer badly' => sub {
     is $w->in_turn($seen, ($event) x 8), 8, 'each event before the next';
     is $w->response->{body}, $event x 8, 'each as it was';
 
-    my $r = infer({ model => 'mean', how => 'a byte at a time' });
-    is $r->{body}, $event x 2, 'a byte at a time: the same bytes';
-    cmp_ok scalar(@{ $r->{pieces} }), '>', 8, 'in many pieces';
+    my $r;
+    ok wait_until(sub {
+        $r = infer({ model => 'mean', how => 'a byte at a time' });
+        @{ $r->{pieces} } > 8;
+    }), 'a byte at a time: in many pieces';
+    is $r->{body}, $event x 2, 'the same bytes';
 
     is workers(), $workers, 'no worker was lost';
     is infer({ model => 'chat' })->{status}, 200, 'and the others go on';

@@ -149,8 +149,9 @@ sub infer {
 
 for my $one ($gw, $node) {
     ok wait_until(sub {
-        !grep { $one->fetch(POST => '/open/v1/x', {}, { model => $_ })
-                    ->{status} == 404 } qw(chat three dead);
+        !grep { !Gateway::decided($one->fetch(POST => '/open/v1/x', {},
+                                              { model => $_ })) }
+             qw(chat three dead);
     }), 'the groups are in effect';
 }
 

@@ -109,7 +109,7 @@ subtest 'a run ends before its scores are there' => sub {
 
 subtest 'two threads of one worker' => sub {
     $gw->allow(qr/the lease was lost/);
-    spew("$dir/delay", 0.4);
+    spew("$dir/delay", 1);
     provider('leased', $up, max_concurrency => 1);
     my $id = begin('leased');
     my $job = $gw->api(GET => "/api/v1/validations/$id")->{json}{job_id};

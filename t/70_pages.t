@@ -90,12 +90,12 @@ subtest 'a token is asked for' => sub {
 
 subtest 'search as you type' => sub {
     $search->('claude sonnet');
+    ok wait_until(sub { $page->run('return location.search')
+        =~ /search=claude\+sonnet/ }), 'the address says what was asked';
     ok wait_until(sub {
         my @ids = $ids->();
         $rows->() > 3 && !grep({ !/claude|sonnet/i } @ids[0 .. 3]);
     }), 'the best come first';
-    like $page->run('return location.search'), qr/search=claude\+sonnet/,
-         'the address says what was asked';
 
     $search->('hostile/x');
     ok wait_until(sub { ($ids->())[0] eq 'hostile/x' }), 'a hostile name';

@@ -23,6 +23,7 @@ BEGIN {
 
 use Gateway;
 use Host qw(slurp spew top wait_until);
+use Time::HiRes qw(sleep time);
 use Upstream;
 
 my $html = top() . '/html';
@@ -40,7 +41,8 @@ my %good = (id => 'x', object => 'chat.completion', model => 'm', choices => [
       message => { role => 'assistant', content => 'a' } } ]);
 
 
-# a server of models; how long each takes, and whether they fail, are files
+# a server of models; how long each takes at most, and whether they fail, are
+# files: 0 lets those go that wait
 
 sub server {
     my ($name, @models) = @_;
@@ -62,7 +64,10 @@ sub server {
             message => 'the model is not <b>here</b>' } } }
             if $bad ne '' && $model =~ /$bad/;
 
-        return { json => \%good, delay => slurp("$dir/$name.delay") || 0 };
+        my $until = time + (slurp("$dir/$name.delay") || 0);
+        sleep 0.05 while time < $until && slurp("$dir/$name.delay");
+
+        return { json => \%good };
     });
 }
 
@@ -205,7 +210,7 @@ subtest 'what failed is retried' => sub {
 
 
 subtest 'cancelled' => sub {
-    spew("$dir/acme.delay", 4);
+    spew("$dir/acme.delay", 60);
     $press->('acme', 'Validate');
     ok wait_until(sub { $card->('acme', '.now') =~ m{acme/m} }), 'it runs';
     ok !$enabled->('acme', 'Validate'), 'once';
@@ -217,7 +222,7 @@ subtest 'cancelled' => sub {
 
 
 subtest 'a run that another has begun' => sub {
-    spew("$dir/zeta.delay", 6);
+    spew("$dir/zeta.delay", 60);
     is $gw->api(POST => '/api/v1/providers/zeta/validate-models')->{status},
        202, 'begun elsewhere';
     ok wait_until(sub { $card->('zeta', '.now') =~ m{0 of 3} }),
@@ -242,7 +247,7 @@ subtest 'a run that another has begun' => sub {
 
 
 subtest 'nginx is reloaded in the middle' => sub {
-    spew("$dir/acme.delay", 1.5);
+    spew("$dir/acme.delay", 60);
     $press->('acme', 'Validate');
     ok wait_until(sub { $card->('acme', '.now') =~ m{acme/m} }), 'a run';
     $gw->reload;
@@ -253,7 +258,7 @@ subtest 'nginx is reloaded in the middle' => sub {
 
 
 subtest 'all at once' => sub {
-    spew("$dir/$_.delay", 2) for keys %up;
+    spew("$dir/$_.delay", 60) for keys %up;
     $page->click('#all');
     ok wait_until(sub {
         $text->('#status') eq '2 validations begun'
@@ -261,10 +266,10 @@ subtest 'all at once' => sub {
     ok wait_until(sub {
         $card->('acme', '.now') =~ / of 12/ && $card->('zeta', '.now') =~ / of 3/
     }), 'are followed';
-    spew("$dir/$_.delay", 0) for keys %up;
     $page->click('#all');
     ok wait_until(sub { $text->('#status') =~ /^0 validations begun, 2 not/ }),
        'once' or diag $text->('#status');
+    spew("$dir/$_.delay", 0) for keys %up;
     ok $over->($_, 'completed'), "$_ ends" for sort keys %up;
 
     # a page that is opened before the catalog knows has the counts, too
@@ -328,7 +333,7 @@ subtest 'keys' => sub {
     $page->press(Browser::DOWN);
     is $page->run('return document.activeElement.dataset.id'), 'acme',
        'an arrow walks to it';
-    spew("$dir/acme.delay", 4);
+    spew("$dir/acme.delay", 60);
     my $before = $latest->('acme')->{id};
     $page->press('v');
     ok wait_until(sub { $latest->('acme')->{id} ne $before }), 'v validates';
@@ -347,7 +352,7 @@ subtest 'many at once, slow answers, odd addresses' => sub {
        'an address with names of no field';
 
     # with the keys alone
-    spew("$dir/acme.delay", 1);
+    spew("$dir/acme.delay", 60);
     $page->run('[...document.querySelectorAll("li[data-id=acme] button")]'
         . '.find((b) => b.textContent === "Validate").focus()');
     $page->press(Browser::ENTER);
@@ -399,7 +404,7 @@ JS
 
 
 subtest 'a run that is removed' => sub {
-    spew("$dir/$_.delay", 20) for keys %up;
+    spew("$dir/$_.delay", 60) for keys %up;
     $press->($_, 'Validate') for sort keys %up;
     ok wait_until(sub { $card->($_, '.now') =~ m{$_/} }), "$_ runs"
         for sort keys %up;
@@ -410,8 +415,8 @@ subtest 'a run that is removed' => sub {
     ok wait_until(sub { $card->('acme', '.now') =~ /its row is gone/ }, 60),
        'its card says so' or diag $card->('acme', '.now');
     $press->('zeta', 'Cancel');
-    spew("$dir/$_.delay", 0) for keys %up;
     ok $over->('zeta', 'cancelled'), 'and the others go on';
+    spew("$dir/$_.delay", 0) for keys %up;
 };
 
 
