@@ -111,6 +111,11 @@ sub failed {
 
 my %acts;
 
+# seconds of a pause that is asked for: what is to come in it does, however busy
+# the machine is
+
+my $pause = 5;
+
 %acts = (
     ok => sub {
         my ($who, $stream) = @_;
@@ -119,7 +124,7 @@ my %acts;
         return { headers => [ 'Content-Type', 'application/json' ],
                  body => plain($who) };
     },
-    busy => sub { failure(429, 'rate_limit', 'Retry-After', 2) },
+    busy => sub { failure(429, 'rate_limit', 'Retry-After', $pause) },
     limit => sub { failure(429, 'rate_limit') },
     error => sub { failure(500, 'oops') },
     down => sub { failure(503, 'overloaded') },
@@ -157,7 +162,7 @@ my %acts;
     torn => sub {
         my ($who) = @_;
         return { headers => [ @sse ], reset => 1,
-                 chunks => [ (stream($who))[0 .. 39], \0.2 ] };
+                 chunks => [ (stream($who))[0 .. 39], \3 ] };
     },
     line => sub {
         my ($who) = @_;
@@ -180,7 +185,7 @@ my %acts;
         return { raw => [ "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream"
             . "\r\nTransfer-Encoding: chunked\r\n\r\n",
             (map { sprintf "%x\r\n%s\r\n", length $_, $_ }
-             (stream($who))[0 .. 39]), \0.1, "zz\r\nnonsense\r\n", \0.5 ] };
+             (stream($who))[0 .. 39]), \1, "zz\r\nnonsense\r\n", \0.5 ] };
     },
 
     # the end
@@ -284,11 +289,11 @@ my @rows = (
     { name => '429 with Retry-After, once', a => [ 'busy', 'ok' ],
       see => [ $by_b->(429, 'upstream_4xx'),
                { asked => 'b', served => 'b' },
-               { %by_a, wait => 2.3 }, { %by_a } ] },
+               { %by_a, wait => $pause + .3 }, { %by_a } ] },
     { name => '429 with Retry-After, always', a => 'busy',
       see => [ $by_b->(429, 'upstream_4xx'),
                { asked => 'b', served => 'b' },
-               { %{ $by_b->(429, 'upstream_4xx') }, wait => 2.3 },
+               { %{ $by_b->(429, 'upstream_4xx') }, wait => $pause + .3 },
                { asked => 'b', served => 'b' } ] },
     { name => '429 without', a => [ 'limit', 'ok' ],
       see => [ $by_b->(429, 'upstream_4xx'), { %by_a } ] },
@@ -315,16 +320,18 @@ my @rows = (
     { name => 'no HTTP, nobody else', a => 'noise', b => 'nobody',
       see => [ { asked => 'a', served => 'a', status => 502, own => 1,
                  class => 'bad_answer', usage => 'none' } ] },
-    { name => 'silence', a => [ 'silent', 'ok' ],
+    { name => 'silence', where => 'brief', a => [ 'silent', 'ok' ],
       see => [ $by_b->(undef, 'timeout'), { %by_a } ] },
-    { name => 'silence, nobody else', a => 'silent', b => 'nobody',
+    { name => 'silence, nobody else', where => 'brief', a => 'silent',
+      b => 'nobody',
       see => [ { asked => 'a', served => 'a', status => 504, own => 1,
                  class => 'timeout', usage => 'none' } ] },
 
     { name => 'the first byte is late', a => 'late', see => [ { %by_a } ] },
     { name => 'the first token is late', a => 'head', how => 'stream',
       see => [ { %by_a } ] },
-    { name => 'a head, and silence', a => 'mute', how => 'stream',
+    { name => 'a head, and silence', where => 'brief', a => 'mute',
+      how => 'stream',
       see => [ { %half, body => '' } ] },
 
     { name => 'cut after 40 of 60 tokens', a => 'cut', how => 'stream',
@@ -337,7 +344,8 @@ my @rows = (
       see => [ { %half, body => substr plain('a'), 0, 100 } ] },
     { name => 'a stall that ends', a => 'pause', how => 'stream',
       see => [ { %by_a } ] },
-    { name => 'a stall that does not', a => 'stall', how => 'stream',
+    { name => 'a stall that does not', where => 'brief', a => 'stall',
+      how => 'stream',
       see => [ { %half } ] },
     { name => 'a malformed chunk of the framing', a => 'frame',
       how => 'stream', see => [ { %half } ] },
@@ -472,14 +480,10 @@ for my $i (0 .. $#rows) {
 
 # -- the gateway --
 
-# three requests must fit into it, however busy the machine is
-
-my $pause = $Host::patience > 1 ? 5 : 2;
-
 my $h2 = free_port();
 my $server = $Gateway::locations . join '', map {
     my ($where, $options, $proxy) = @$_;
-    <<END } [ 'rows', 'breaker=200', 'quick' ],
+    <<END } [ 'rows', 'breaker=200', 'ample' ],
         location /$where/ {
             model_auth off;
             model_split on;
@@ -488,7 +492,8 @@ my $server = $Gateway::locations . join '', map {
             include ${proxy}_proxy.conf;
         }
 END
-    [ 'breaker', "breaker=3 pause=${pause}s", 'quick' ],
+    [ 'brief', 'breaker=200', 'quick' ],
+    [ 'breaker', "breaker=3 pause=${pause}s", 'ample' ],
     [ 'patient', 'timeout=5s', 'model' ];
 
 my $gw = Gateway->new(server => $server,
@@ -497,6 +502,8 @@ my $gw = Gateway->new(server => $server,
 my $proxy = slurp($gw->dir . '/model_proxy.conf');
 $proxy =~ s/proxy_read_timeout .*/proxy_read_timeout 1600ms;/;
 spew($gw->dir . '/quick_proxy.conf', $proxy);
+$proxy =~ s/timeout 1600ms/timeout 20s/;
+spew($gw->dir . '/ample_proxy.conf', $proxy);
 $gw->start->wait_ready;
 
 

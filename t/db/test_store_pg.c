@@ -360,7 +360,12 @@ test_stopped(void)
     p = mg_pg_pool_create(&o);
     c = mg_pg_checkout(p, &e);
 
-    (void) mg_pg_exec(c, "select pg_backend_pid()", NULL, &r, &e);
+    while (mg_pg_exec(c, "select pg_backend_pid()", NULL, &r, &e) != MG_OK) {
+        diag("%s", e.message);
+        mg_pg_release(c);
+        c = mg_pg_checkout(p, &e);
+    }
+
     pid = (pid_t) mg_pg_rows_int(r, 0, 0);
     mg_pg_rows_free(r);
 
@@ -399,7 +404,7 @@ test_listen(void)
     db_run("insert into model.providers (id, name) values ('heard', 'x'), "
            "('heard2', 'x')");
 
-    for (n = 0, i = 0; n == 0 && i < 200; i++) {
+    for (n = 0, i = 0; n == 0 && i < 2000; i++) {
         usleep(10000);
         n = mg_pg_listener_read(l);
     }
@@ -409,7 +414,7 @@ test_listen(void)
     db_run("select pg_terminate_backend(pid) from pg_stat_activity "
            "where query like 'listen %' and pid <> pg_backend_pid()");
 
-    for (i = 0; n >= 0 && i < 200; i++) {
+    for (i = 0; n >= 0 && i < 2000; i++) {
         usleep(10000);
         n = mg_pg_listener_read(l);
     }

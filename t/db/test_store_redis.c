@@ -38,6 +38,20 @@ static char        *image;
 static unsigned     builders, waiters, takers;
 
 
+/* A connection that a server which stood still for a moment does not end. */
+
+static mg_redis_t *
+patient(void)
+{
+    mg_redis_t  *r;
+
+    r = mg_redis_create(address);
+    mg_redis_patient(r, 1);
+
+    return r;
+}
+
+
 /* -- a real one -- */
 
 static void
@@ -49,7 +63,7 @@ test_copies(void)
     mg_redis_t  *r;
 
     mg_buf_init(&b, 0);
-    r = mg_redis_create(address);
+    r = patient();
 
     is_int(mg_redis_snap_get(r, MG_SNAP_CATALOG, 7, 0, &b, &e), MG_DECLINED,
            "not there");
@@ -86,8 +100,8 @@ test_lock(void)
     mg_redis_t      *one, *two;
     mg_redis_lock_t  a, b, old;
 
-    one = mg_redis_create(address);
-    two = mg_redis_create(address);
+    one = patient();
+    two = patient();
 
     is_int(mg_redis_snap_claim(one, MG_SNAP_CATALOG, 20, 5000, &a, &e),
            MG_DECLINED, "nobody builds: this one does");
@@ -140,7 +154,7 @@ node(void *data)
 
     (void) data;
 
-    r = mg_redis_create(address);
+    r = patient();
     mg_buf_init(&b, 0);
 
     for ( ;; ) {

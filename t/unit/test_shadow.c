@@ -315,7 +315,7 @@ test_failures(mg_shadow_t *s)
         { "/status/429", 10000, "upstream_4xx", 429, 429, 0 },
         { "/status/503", 10000, "upstream_5xx", 503, 503, 0 },
         { "/drop", 10000, "bad_answer", 502, 0, 0 },
-        { "/slow/20000", 100, "timeout", 504, 0, 0 },
+        { "/slow/20000", 3000, "timeout", 504, 0, 0 },
     };
 
     for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -410,7 +410,7 @@ test_bounds(void)
 
     for (i = 0; i < 5; i++) {
         is_int(mg_shadow_room(s, 1, 100), MG_SHADOW_ROOM, "room for %d", i + 1);
-        mg_shadow_send(s, job_for(i < 2 ? "/slow/600" : "/json", 100,
+        mg_shadow_send(s, job_for(i < 2 ? "/slow/3000" : "/json", 100,
                                   i == 3 ? 200 : 10000));
     }
 
