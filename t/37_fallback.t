@@ -60,7 +60,7 @@ sub scripted {
     });
 }
 
-my %up = map { $_ => scripted($_) } qw(a b c d e f);
+my %up = map { $_ => scripted($_) } qw(a b c d e f g);
 
 sub place {
     my ($name, $fallback) = @_;
@@ -498,6 +498,88 @@ subtest 'answers that are cut' => sub {
     forget();
     is $go->('cuts', { e => \%down })->{status}, 503, 'the other one rests';
     is asked(), 'e=1', 'and is left in peace';
+};
+
+
+subtest 'where nobody heeds it' => sub {
+    my $opens = 'nginx_model_backend_breaker_opens_total{provider="g"}';
+    my $go = sub { infer('solo', {}, 'off') };
+
+    group('solo', [ 'g/model-g', 'champion', 100 ]);
+    ok wait_until(sub { $go->()->{status} == 200 }), 'in effect';
+
+    for my $n (1, 2) {
+        mood('g', { status => 503, body => '' });
+        is $go->()->{status}, 503, 'it fails' for 1 .. 5;
+        ok wait_until(sub { $go->(); metric($opens) == $n }), 'and opens';
+        is $go->()->{status}, 503, 'it is asked all the same';
+        mood('g');
+        is $go->()->{status}, 200, 'also when it is well again';
+        ok wait_until(sub {
+            $go->();
+            metric('nginx_model_backend_breaker'
+                   . '{provider="g",state="closed"}');
+        }, 60), 'which closes it';
+    }
+};
+
+
+subtest 'a provider that moves' => sub {
+    my %limit = (status => 429, body => '',
+                 headers => [ 'Retry-After' => 3000 ]);
+    my $left = 'nginx_model_backend_paused_seconds{provider="g"}';
+    my $who = sub { infer('moved', $_[0])->{json}{who} // '' };
+
+    group('moved', [ 'g/model-g', 'champion', 100 ],
+          [ 'd/model-d', 'fallback', 0 ]);
+    ok wait_until(sub { $who->() eq 'g' }), 'in effect';
+
+    for my $change ([ base_url => $up{g}->url =~ s/127\.0\.0\.1/localhost/r
+                                  . '/v1' ],
+                    [ api_key => 'sk-another' ])
+    {
+        is $who->({ g => \%limit }), 'd', 'a quota that is used up';
+        is $who->(), 'd', 'is waited for';
+        cmp_ok metric($left), '>', 2000, 'which a metric shows';
+        is $gw->api(PATCH => '/api/v1/providers/g', { @$change })->{status},
+           200, "another $change->[0]";
+        ok wait_until(sub { $who->() eq 'g' }), 'begins anew';
+        is metric($left), 0, 'as the metric says';
+    }
+
+    is scalar(() = $gw->log =~ /provider "g" asks for a pause of 3000 s/g), 2,
+       'the log has both pauses';
+};
+
+
+subtest 'nobody to ask' => sub {
+    $gw->allow(qr/"nowhere" cannot be asked/);
+    made(providers => { id => 'nowhere', name => 'nowhere' });
+    made(models => { id => 'nowhere/m', type => 'chat' });
+    group('lost', [ 'nowhere/m', 'champion', 100 ],
+          [ 'd/model-d', 'fallback', 0 ]);
+    group('lonely', [ 'nowhere/m', 'champion', 100 ]);
+    ok wait_until(sub { Gateway::decided(infer('lost'))
+                        && infer('lonely')->{body} =~ /no server of model/ }),
+       'in effect';
+
+    my @of = ('nginx_model_fallbacks_total{cause="failure"}',
+              'nginx_model_backend_failures_total'
+              . '{provider="nowhere",outcome="unreachable"}');
+    my @before = map { metric($_) } @of;
+
+    is infer('lost')->{json}{who}, 'd', 'the fallback serves';
+    is_deeply [ map { metric($of[$_]) - $before[$_] } 0, 1 ], [ 1, 1 ],
+              'which is counted, and whose fault it is';
+    my $told = () = $gw->log
+        =~ /provider "nowhere" cannot be asked: it has no base_url/g;
+    cmp_ok $told, '>=', 1, 'the log says why';
+    cmp_ok $told, '<=', 4, 'now and then';
+
+    my $r = infer('lonely');
+    is $r->{status}, 503, 'where there is no other it is an error';
+    like $r->{json}{error}{message}, qr/no address or no usable key/,
+         'that says so';
 };
 
 

@@ -180,6 +180,9 @@ ngx_http_model_choice_make(ngx_http_request_t *r, ngx_http_model_wanted_t *w,
     if (ngx_http_model_choice_others(r, x, UINT32_MAX) == NGX_OK) {
         if (x->held & ((uint32_t) 1 << i)) {
             mg_metric_own(ngx_http_model_counters(), FALLBACKS_OPEN, 1);
+
+        } else {
+            mg_metric_own(ngx_http_model_counters(), FALLBACKS_FAILED, 1);
         }
 
         return NGX_OK;
@@ -193,7 +196,7 @@ ngx_http_model_choice_make(ngx_http_request_t *r, ngx_http_model_wanted_t *w,
 
     mg_error_set(e, MG_E_UNAVAILABLE, "model",
                  "no server of model \"%.*s\" can be reached: its provider "
-                 "has no address or no usable key",
+                 "has no address or no usable key; the log says which",
                  MG_STR_ARG(x->assigned.model_id));
     (void) mg_error_code(e, "no_backend");
 
@@ -509,10 +512,19 @@ ngx_http_model_choice_serve(ngx_http_request_t *r,
     x->served = v;
     mg_routing_backend(x->snap, v.backend, &x->backend);
 
-    if (x->backend.n_addrs == 0
-        || ngx_http_model_secrets_get(r, x) != NGX_OK
-        || ngx_http_model_choice_uri(r, x) != NGX_OK)
-    {
+    if (x->backend.n_addrs == 0) {
+        ngx_http_model_health_absent(x, x->backend.host.len
+                                     ? "its name has no address"
+                                     : "it has no base_url");
+        return NGX_DECLINED;
+    }
+
+    if (ngx_http_model_secrets_get(r, x) != NGX_OK) {
+        ngx_http_model_health_absent(x, "its key cannot be opened");
+        return NGX_DECLINED;
+    }
+
+    if (ngx_http_model_choice_uri(r, x) != NGX_OK) {
         return NGX_DECLINED;
     }
 

@@ -9,6 +9,7 @@
  * Event loop only.
  */
 
+#include "base/mg_hash.h"
 #include "http/ngx_http_model_fallback.h"
 #include "http/ngx_http_model_health.h"
 #include "model/mg_window.h"
@@ -26,6 +27,9 @@
 /* The longest pause that a provider can ask for, seconds. */
 #define NGX_HTTP_MODEL_HEALTH_PAUSE    3600
 
+/* Seconds between two words of a worker about a provider without address. */
+#define NGX_HTTP_MODEL_HEALTH_TELL     60
+
 
 /* A gate that was found, with the snapshot that the index is of. */
 typedef struct {
@@ -39,9 +43,11 @@ typedef struct {
 static mg_gate_t *ngx_http_model_health_find(ngx_http_model_exchange_t *x);
 static const mg_breaker_limits_t *ngx_http_model_health_limits(
     ngx_http_model_exchange_t *x);
+static uint64_t ngx_http_model_health_server(const mg_routing_backend_t *b);
 static ngx_uint_t ngx_http_model_health_ill(mg_gate_outcome_e outcome);
 static ngx_uint_t ngx_http_model_health_share(mg_window_t *w, uint32_t now);
-static void ngx_http_model_health_hold(mg_gate_t *g, ngx_int_t seconds);
+static void ngx_http_model_health_hold(ngx_http_model_exchange_t *x,
+    ngx_int_t seconds);
 
 
 /* Where "model_fallback" says nothing else. */
@@ -54,6 +60,7 @@ static mg_gates_t   *ngx_http_model_health_gates;
 /* This worker's. */
 static mg_window_t   ngx_http_model_health_windows[MG_GATE_SLOTS];
 static mg_window_t   ngx_http_model_health_retries;
+static uint32_t      ngx_http_model_health_told[MG_GATE_SLOTS];
 
 
 #define ngx_http_model_health_now()   ((uint32_t) (ngx_current_msec / 1000))
@@ -69,7 +76,8 @@ ngx_http_model_health_init(mg_gates_t *gates)
 ngx_int_t
 ngx_http_model_health_enter(ngx_http_model_exchange_t *x, ngx_uint_t forced)
 {
-    mg_gate_t  *g;
+    mg_gate_t   *g;
+    ngx_uint_t   heeded;
 
     x->trying = 0;
     x->trial = 0;
@@ -77,17 +85,21 @@ ngx_http_model_health_enter(ngx_http_model_exchange_t *x, ngx_uint_t forced)
 
     g = x->gate;
 
-    if (g == NULL || x->fallback == NULL || forced) {
+    if (g == NULL) {
         return NGX_OK;
     }
 
-    if (mg_word_get(g->hold) > (uint64_t) ngx_current_msec * 1000) {
+    heeded = (x->fallback && !forced);
+
+    if (heeded && mg_word_get(g->hold) > (uint64_t) ngx_current_msec * 1000) {
         return NGX_BUSY;
     }
 
     if (mg_word_get(g->breaker) == 0) {
         return NGX_OK;
     }
+
+    /* one that is not heeded is tried all the same, or it would never close */
 
     switch (mg_breaker_move(&g->breaker, MG_BREAKER_ASK,
                             ngx_http_model_health_limits(x),
@@ -102,9 +114,44 @@ ngx_http_model_health_enter(ngx_http_model_exchange_t *x, ngx_uint_t forced)
         return NGX_OK;
 
     default:
+
+        if (!heeded) {
+            return NGX_OK;
+        }
+
         mg_gate_count(g, MG_GATE_OPEN);
         return NGX_DECLINED;
     }
+}
+
+
+void
+ngx_http_model_health_absent(ngx_http_model_exchange_t *x, const char *what)
+{
+    uint32_t    now;
+    mg_gate_t  *g;
+    uint32_t   *told;
+
+    g = ngx_http_model_health_find(x);
+
+    if (g == NULL) {
+        return;
+    }
+
+    mg_gate_count(g, MG_GATE_UNREACHABLE);
+
+    now = ngx_http_model_health_now();
+    told = &ngx_http_model_health_told[g - ngx_http_model_health_gates->slots];
+
+    if (*told && now - *told < NGX_HTTP_MODEL_HEALTH_TELL) {
+        return;
+    }
+
+    *told = now;
+
+    ngx_log_error(NGX_LOG_WARN, x->request->connection->log, 0,
+                  "model: provider \"%*s\" cannot be asked: %s",
+                  x->backend.id.len, x->backend.id.data, what);
 }
 
 
@@ -165,6 +212,15 @@ ngx_http_model_health_leave(ngx_http_model_exchange_t *x,
         return;
     }
 
+    /* of a server that the provider has left meanwhile */
+
+    if (outcome != MG_GATE_OK
+        && mg_word_get(g->server) != ngx_http_model_health_server(&x->backend))
+    {
+        x->trying = 0;
+        return;
+    }
+
     ill = ngx_http_model_health_ill(outcome);
     now = ngx_http_model_health_now();
     w = &ngx_http_model_health_windows[g - ngx_http_model_health_gates->slots];
@@ -173,7 +229,7 @@ ngx_http_model_health_leave(ngx_http_model_exchange_t *x,
 
     if (outcome != MG_GATE_OK) {
         mg_gate_count(g, outcome);
-        ngx_http_model_health_hold(g, retry_after);
+        ngx_http_model_health_hold(x, retry_after);
     }
 
     if (outcome == MG_GATE_LIMITED) {
@@ -231,6 +287,7 @@ ngx_http_model_health_find(ngx_http_model_exchange_t *x)
 {
     char                           name[MG_GATE_NAME_MAX];
     size_t                         len;
+    mg_gate_t                     *g;
     uint64_t                       serial;
     ngx_http_model_health_slot_t  *slot;
 
@@ -255,17 +312,34 @@ ngx_http_model_health_find(ngx_http_model_exchange_t *x)
 
     len = mg_gate_name(x->backend.id, x->backend.org_id, name);
 
-    slot->gate = mg_gate_find(ngx_http_model_health_gates,
-                              mg_str_n(name, len));
+    g = mg_gate_find(ngx_http_model_health_gates, mg_str_n(name, len));
+    slot->gate = g;
 
     /* the last one is what all share that found no slot */
 
     if (slot->gate == &ngx_http_model_health_gates->slots[MG_GATE_SLOTS - 1])
     {
         slot->gate = NULL;
+
+    } else if (mg_gate_server(g, ngx_http_model_health_server(&x->backend))) {
+        ngx_memzero(&ngx_http_model_health_windows[
+                        g - ngx_http_model_health_gates->slots],
+                    sizeof(mg_window_t));
     }
 
     return slot->gate;
+}
+
+
+/*
+ * Who moves a provider, or gives it another key, does so because the server
+ * fails, or because the account has used up what it may.
+ */
+
+static uint64_t
+ngx_http_model_health_server(const mg_routing_backend_t *b)
+{
+    return (b->identity ^ mg_sum64(b->key_sealed.data, b->key_sealed.len)) | 1;
 }
 
 
@@ -301,19 +375,28 @@ ngx_http_model_health_share(mg_window_t *w, uint32_t now)
 /* Of two pauses the longer one holds. */
 
 static void
-ngx_http_model_health_hold(mg_gate_t *g, ngx_int_t seconds)
+ngx_http_model_health_hold(ngx_http_model_exchange_t *x, ngx_int_t seconds)
 {
-    uint64_t  seen, hold;
+    uint64_t    seen, hold;
+    mg_gate_t  *g;
 
     if (seconds <= 0) {
         return;
     }
 
+    g = x->gate;
     hold = ((uint64_t) ngx_current_msec
             + (uint64_t) ngx_min(seconds, NGX_HTTP_MODEL_HEALTH_PAUSE) * 1000)
            * 1000;
 
     seen = mg_word_get(g->hold);
+
+    if (seen <= (uint64_t) ngx_current_msec * 1000) {
+        ngx_log_error(NGX_LOG_NOTICE, x->request->connection->log, 0,
+                      "model: provider \"%*s\" asks for a pause of %i s",
+                      x->backend.id.len, x->backend.id.data,
+                      ngx_min(seconds, NGX_HTTP_MODEL_HEALTH_PAUSE));
+    }
 
     while (seen < hold
            && !__atomic_compare_exchange_n(&g->hold, &seen, hold, 0,
@@ -359,6 +442,7 @@ ngx_http_model_health_retry(ngx_uint_t percent)
 void
 ngx_http_model_health_metrics(ngx_http_request_t *r, mg_buf_t *b)
 {
+    int64_t              left;
     mg_str_t             name;
     ngx_uint_t           i, k;
     mg_gate_t           *g;
@@ -404,6 +488,25 @@ ngx_http_model_health_metrics(ngx_http_request_t *r, mg_buf_t *b)
         mg_metric_label(b, mg_str_z(view.name));
         mg_buf_printf(b, "\"} %llu\n",
                       (unsigned long long) mg_word_get(g->opens));
+    }
+
+    mg_buf_z(b, "# HELP nginx_model_backend_paused_seconds How long it still "
+                "wants not to be asked.\n"
+                "# TYPE nginx_model_backend_paused_seconds gauge\n");
+
+    for (i = 0; i < MG_GATE_SLOTS - 1; i++) {
+        if (!mg_gate_view(ngx_http_model_health_gates, i, 0, &view)) {
+            continue;
+        }
+
+        g = &ngx_http_model_health_gates->slots[i];
+        left = (int64_t) mg_word_get(g->hold)
+               - (int64_t) ngx_current_msec * 1000;
+
+        mg_buf_z(b, "nginx_model_backend_paused_seconds{provider=\"");
+        mg_metric_label(b, mg_str_z(view.name));
+        mg_buf_printf(b, "\"} %lld\n",
+                      left > 0 ? (long long) (left / 1000000 + 1) : 0LL);
     }
 
     mg_buf_z(b, "# HELP nginx_model_backend_failures_total Attempts that "

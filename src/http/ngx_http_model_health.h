@@ -34,6 +34,13 @@ void ngx_http_model_health_init(mg_gates_t *gates);
 ngx_int_t ngx_http_model_health_enter(ngx_http_model_exchange_t *x,
     ngx_uint_t forced);
 
+/*
+ * x->backend should have been asked and cannot be: counts it as unreachable,
+ * and logs what is missing, once a minute.
+ */
+void ngx_http_model_health_absent(ngx_http_model_exchange_t *x,
+    const char *what);
+
 /* 1: nothing speaks against a request to x->backend that counts for nothing. */
 ngx_uint_t ngx_http_model_health_well(ngx_http_model_exchange_t *x);
 

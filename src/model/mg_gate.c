@@ -159,6 +159,30 @@ mg_gate_find(mg_gates_t *gates, mg_str_t name)
 }
 
 
+int
+mg_gate_server(mg_gate_t *g, uint64_t server)
+{
+    uint64_t  before;
+
+    before = mg_word_get(g->server);
+
+    if (before == server) {
+        return 0;
+    }
+
+    /* the word last: who dies before it leaves this to the next one */
+
+    if (before) {
+        mg_word_set(g->breaker, 0);
+        mg_word_set(g->hold, 0);
+    }
+
+    mg_word_set(g->server, server);
+
+    return before != 0;
+}
+
+
 /* Never 0. */
 
 static uint64_t

@@ -6,7 +6,7 @@
  * time before which the source does not want to be asked (Retry-After), and
  * counters of what came of the requests.
  *
- *     | key | name | bucket | breaker | hold | counters |
+ *     | key | name | bucket | breaker | hold | counters | server |
  *
  * Every one of these is a single word that is changed by compare-and-swap,
  * and none depends on another: a worker that is killed between two of them
@@ -61,7 +61,8 @@ typedef struct {
     uint64_t  hold;            /* as the source asked: not before, us */
     uint64_t  outcomes[MG_GATE_N];
     uint64_t  opens;           /* of a breaker that is not kept here */
-    uint64_t  reserved[9];
+    uint64_t  server;          /* whom breaker and hold are of; 0: nobody's */
+    uint64_t  reserved[8];
 } __attribute__((aligned(64))) mg_gate_t;
 
 
@@ -87,6 +88,12 @@ size_t mg_gate_name(mg_str_t id, mg_str_t org_id, char *out);
 
 /* The slot of a name, taken if it is new.  Never NULL. */
 mg_gate_t *mg_gate_find(mg_gates_t *gates, mg_str_t name);
+
+/*
+ * Says which server, and whose account of it, the name stands for now; not 0.
+ * 1: another one than before, so that breaker and hold were let go.
+ */
+int mg_gate_server(mg_gate_t *g, uint64_t server);
 
 /*
  * Asks for one request.  MG_OK: go, and tell mg_gate_leave() what came of
