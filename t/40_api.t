@@ -173,6 +173,7 @@ subtest 'providers' => sub {
     is $r->{json}{api_key}, '...WXYZ', 'the key is shown by its end';
     is $r->{json}{source}, 'manual', 'by hand';
     is $r->{json}{timeouts}{connect_ms}, 500, 'time-out';
+    unlike $r->{body}, qr/blue/, 'headers are not shown';
     is $r->{json}{max_concurrency}, undef, 'unknown is null';
     unlike $r->{body}, qr/0123456789/, 'and not more of it';
 

@@ -118,7 +118,12 @@ my %hostile = (
     'headers of the gateway' => sub {
         put($_[0], "$head${close}X-Model-Group: forged\r\n"
             . "X-Model-Variant: forged\r\nx-model-role: forged\r\n"
-            . "X-INFERENCE-ID: forged\r\nContent-Length: 2\r\n\r\n{}")
+            . "X-INFERENCE-ID: forged\r\nSet-Cookie: session=theirs\r\n"
+            . "Content-Length: 2\r\n\r\n{}")
+    },
+    'a large header' => sub {
+        put($_[0], "$head${close}X-Large: " . 'h' x 12_000
+            . "\r\nContent-Length: 2\r\n\r\n{}")
     },
     'a huge header' => sub {
         put($_[0], "${head}X-Huge: " . 'h' x 200_000 . "\r\n\r\n{}")
@@ -579,6 +584,9 @@ subtest 'model servers that answer badly' => sub {
     is_deeply [ @{ $forged->{headers} }{qw(x-model-group x-model-variant
                                            x-model-role)} ],
         [ 'mean', 'mean/m', 'champion' ], 'only the gateway says who served';
+    is $forged->{headers}{'set-cookie'}, undef, 'and what a client remembers';
+    like $gw->log, qr/upstream sent an interim answer/,
+         'an answer of 1xx is told of';
 
     my $w = $gw->wire;
     $w->request(POST => '/open/v1/x', {}, { model => 'mean',

@@ -181,6 +181,11 @@ ngx_http_model_tap_rubbish(ngx_http_request_t *r)
         return 0;
     }
 
+    ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                  bare ? "model: upstream sent an answer without a header"
+                       : "model: upstream sent an interim answer, which the "
+                         "proxy takes for the whole one");
+
     /* logs and records have no status of such an answer */
 
     if (r->upstream->state) {

@@ -258,7 +258,7 @@ static const char * const  mg_catalog_headers_refused[] = {
     "content-type", "content-encoding", "accept-encoding",
     "transfer-encoding", "te", "trailer", "upgrade", "expect",
     "proxy-authenticate", "proxy-authorization", "cookie", "x-request-id",
-    NULL
+    "traceparent", NULL
 };
 
 
@@ -713,8 +713,8 @@ mg_catalog_header(const mg_json_t *v, mg_error_t *e)
 
     if (refused) {
         return mg_error_set(e, MG_E_INVALID, "headers",
-                            "header \"%s\" is set by the gateway; give a "
-                            "key as api_key", refused);
+                            "header \"%s\" is the gateway's to set or to "
+                            "leave out; give a key as api_key", refused);
     }
 
     if (v->type != MG_JSON_STRING || v->str.len > MG_PROVIDER_HEADER_MAX
