@@ -293,6 +293,13 @@ subtest 'keys of the configuration' => sub {
     spew($file, "sk-filed-3\n");
     ok wait_until(sub { asked('filed')->{key} eq 'Bearer sk-filed-3' }), 'again';
     unlike $gw->log, qr/sk-filed|sk-of-the/, 'no key in the log';
+
+    # from a shell that has no such variable
+    local $ENV{BOTH_KEY};
+    my @old = $gw->workers;
+    is system($gw->command('-s', 'reload')), 0, 'nginx -s reload';
+    ok wait_until(sub { !grep { Host::alive($_) } @old }), 'does so';
+    is asked('both')->{key}, 'Bearer sk-of-the-environment', 'with all keys';
 };
 
 

@@ -9,9 +9,9 @@
  * Event loop only.
  */
 
-#include "base/mg_hash.h"
 #include "http/ngx_http_model_fallback.h"
 #include "http/ngx_http_model_health.h"
+#include "base/mg_hash.h"
 #include "model/mg_window.h"
 
 

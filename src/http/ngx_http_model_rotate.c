@@ -175,6 +175,12 @@ ngx_http_model_rotate_secret(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         cln->data = mcf->secrets;
     }
 
+    /* "nginx -s" looks for the pid alone; the shell may not have the key */
+
+    if (ngx_process == NGX_PROCESS_SIGNALLER) {
+        return NGX_CONF_OK;
+    }
+
     source = mg_str_n((char *) value[2].data, value[2].len);
 
     if (value[2].len > 5 && ngx_strncmp(value[2].data, "file:", 5) == 0) {
