@@ -138,7 +138,9 @@ subtest 'a database session that was left open is caught' => sub {
         Services::conninfo($name) . ' application_name=left', '-c',
         'select pg_sleep(600)');
 
-    ok(wait_until(sub { Services::sessions($name) }), 'it is there');
+    ok(wait_until(sub {
+        grep { ($_->[3] // '') =~ /pg_sleep/ } Services::sessions($name);
+    }), 'it is there');
     local $Host::patience = 0.1;
     like(join("\n", $gw->problems), qr/database session left: .*left.*pg_sleep/,
          'named');

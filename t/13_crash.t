@@ -40,6 +40,12 @@ sub state_of {
 }
 
 
+# ready comes before the end of the first sync's job is written
+ok wait_until(sub {
+    !$gw->sql_value("select count(*) from model.jobs
+        where state in ('pending', 'in_progress')");
+}), 'the first sync has ended';
+
 my $before = state_of();
 my $text = slurp($gw->{catalog});
 my $renamed = $text =~ s/"attachment":false/"attachment":true/gr;

@@ -366,8 +366,10 @@ subtest 'shares and stickiness' => sub {
     my $b = grep { $_ eq '{"side":1}' } @sides;
 
     is scalar(grep { $_->{status} != 200 } @first), 0, 'all were served';
-    cmp_ok abs($b - 1000), '<=', 100,
-        "$b of 10000 keys at the challenger, 1000 +- 100";
+    # the salt is a random one: five times the standard deviation
+
+    cmp_ok abs($b - 1000), '<=', 160,
+        "$b of 10000 keys at the challenger, 1000 +- 160";
     is scalar(grep { my $s = $_->{headers}{'x-model-role'};
                      ($s eq 'challenger') != ($_->{body} eq '{"side":1}') }
               @first), 0, 'the headers say who served';
@@ -396,7 +398,7 @@ subtest 'shares and stickiness' => sub {
 
     my @fourth = Wire::many($gw->port, \@requests, 16);
     my $c = grep { $_->{body} eq '{"side":1}' } @fourth;
-    cmp_ok abs($c - 3000), '<=', 150, "$c at the challenger now";
+    cmp_ok abs($c - 3000), '<=', 240, "$c at the challenger now";
     is scalar(grep { $sides[$_] eq '{"side":1}'
                      && $fourth[$_]{body} ne '{"side":1}' } 0 .. $#sides), 0,
         'nobody went back: users move one way only';

@@ -461,12 +461,21 @@ subtest 'reload, kill -9, quit while requests run' => sub {
     $gw->start->wait_ready;
     is_deeply [ missing(\@ids) ], [], 'each is recorded once';
 
-    $stop = load(4, {});
-    more(20);
-    $gw->stop;
-    @ids = $stop->();
+    # nginx kills a worker that does not end in two seconds, which only a
+    # machine that stands still makes it do
+
+    for (1 .. 3) {
+        my $killed = () = $gw->log =~ /exited on signal 9/g;
+        $stop = load(4, {});
+        more(20);
+        $gw->stop;
+        @ids = $stop->();
+        $killed -= () = $gw->log =~ /exited on signal 9/g;
+        $gw->start->wait_ready;
+        last if !$killed;
+    }
+
     cmp_ok scalar(@ids), '>', 10, @ids . ' requests before a stop';
-    $gw->start->wait_ready;
     is_deeply [ missing(\@ids) ], [], 'each is recorded once';
 };
 
@@ -516,12 +525,29 @@ subtest 'the database is away' => sub {
     my $copy = $gw->dir . '/state/spool/0-1.rec';
     Host::spew($copy . '.tmp', Host::slurp($gw->dir . '/keep') . 'rubbish');
     chown 65534, 65534, "$copy.tmp" if Host::nobody();
-    rename "$copy.tmp", $copy;
 
-    ok wait_until(sub { !-e $copy }), 'the same records again';
-    sleep 0.5;
+    # the connection is lost as they are stored: what was read is read again
+
+    my $ended = sub {
+        my ($which) = @_;
+        return $gw->sql_value("select count(pg_terminate_backend(pid))
+            from pg_stat_activity where datname = current_database()
+            and pid <> pg_backend_pid() and $which");
+    };
+    my $pid = $gw->hold($table, 'access exclusive', 600);
+
+    rename "$copy.tmp", $copy;
+    ok wait_until(sub { $ended->("wait_event_type = 'Lock'") }),
+       'the same records again' for 1, 2;
+    $ended->("query like '%pg_sleep(600)%'");
+    waitpid $pid, 0;
+    ok wait_until(sub { !(() = glob $gw->dir . '/state/spool/0-1*') }),
+       'are done with';
     is rows(), $before, 'are stored once';
-    like $gw->log, qr/damaged inference records/, 'rubbish is left out';
+    is scalar(() = $gw->log =~ /damaged inference records/g), 1,
+       'rubbish is left out';
+    is $gw->metric('nginx_model_records_total', outcome => 'dropped'), 1,
+       'and counted once';
     cmp_ok $gw->metric('nginx_model_records_total', outcome => 'replayed'),
            '>=', 500, 'replayed is counted';
     cmp_ok $gw->metric('nginx_model_records_total', outcome => 'spooled'),
@@ -561,8 +587,11 @@ subtest 'prices, traces and bodies' => sub {
 
     is $rec->{cost_nano_usd}, 40 * 2000 + 60 * 500 + 20 * 8000, 'cost';
     is $rec->{cost_unknown}, undef, 'is known';
-    my $prices = $gw->sql_value("select prices from model.price_versions
-        where version = '$rec->{price_version}'");
+    my $prices;
+    wait_until(sub {
+        $prices = $gw->sql_value("select prices from model.price_versions
+            where version = '$rec->{price_version}'");
+    });
     is_deeply $json->decode($prices),
         { input => 2, output => 8, cache_read => 0.5 },
         'by a price list that is there';
@@ -623,7 +652,9 @@ subtest 'what the database refuses holds up nobody' => sub {
     my ($bad) = splice @good, 5, 1;
     is_deeply [ missing(\@good) ], [], 'a constraint: others are stored';
     is_deeply [ missing([$bad], 0.1) ], [$bad], 'the one is not';
-    like $gw->log, qr/refused an inference record for "$table"/, 'says the log';
+    ok wait_until(sub {
+        $gw->log =~ /refused an inference record for "$table"/;
+    }), 'says the log';
     ok scalar(glob $gw->dir . '/state/spool/*.bad'), 'it is kept in a file';
     is $gw->metric('nginx_model_records_total', outcome => 'dropped'), 2,
        'and counted';

@@ -89,7 +89,7 @@ static int mg_flush_adopt(const mg_env_t *env, mg_flush_file_t *file,
 static int mg_flush_step(mg_flush_t *f, mg_flush_file_t *file, int fd,
     const int *cancel, mg_error_t *e);
 static size_t mg_flush_decode(mg_flush_t *f, const char *data, size_t len,
-    int last);
+    int last, unsigned *lost);
 static int mg_flush_advance(const mg_env_t *env, const mg_flush_file_t *file,
     long long offset, long long size, mg_error_t *e);
 
@@ -735,6 +735,7 @@ mg_flush_step(mg_flush_t *f, mg_flush_file_t *file, int fd,
     size_t       used;
     ssize_t      n;
     uint64_t     stored;
+    unsigned     lost;
     struct stat  st;
 
     if (fstat(fd, &st) == -1) {
@@ -758,7 +759,7 @@ mg_flush_step(mg_flush_t *f, mg_flush_file_t *file, int fd,
                             strerror(errno));
     }
 
-    used = mg_flush_decode(f, data, n, file->offset + n >= st.st_size);
+    used = mg_flush_decode(f, data, n, file->offset + n >= st.st_size, &lost);
 
     rc = MG_OK;
 
@@ -779,7 +780,10 @@ mg_flush_step(mg_flush_t *f, mg_flush_file_t *file, int fd,
         return rc;
     }
 
+    /* once, however often the database has to be asked */
+
     mg_metric_add(f->env->metrics, RECORDS_REPLAYED, stored);
+    mg_flush_count(f, lost);
 
     return mg_flush_advance(f->env, file, file->offset + used, st.st_size, e);
 }
@@ -787,19 +791,21 @@ mg_flush_step(mg_flush_t *f, mg_flush_file_t *file, int fd,
 
 /*
  * Finds as many whole records as there are; bytes that are none are passed
- * over up to the next record.  Returns the bytes that are done with.
+ * over up to the next record, and how often is in *lost.  Returns the bytes
+ * that are done with.
  */
 
 static size_t
-mg_flush_decode(mg_flush_t *f, const char *data, size_t len, int last)
+mg_flush_decode(mg_flush_t *f, const char *data, size_t len, int last,
+    unsigned *lost)
 {
     int          rc;
     size_t       at, used;
-    unsigned     lost, bad;
+    unsigned     bad;
     mg_record_t  record;
 
     f->n = 0;
-    lost = 0;
+    *lost = 0;
     bad = 0;
 
     for (at = 0; at < len && f->n < MG_FLUSH_RECORDS; at += used) {
@@ -818,12 +824,10 @@ mg_flush_decode(mg_flush_t *f, const char *data, size_t len, int last)
             break;
         }
 
-        lost += (bad == 0);
+        *lost += (bad == 0);
         bad = 1;
         used = 1;
     }
-
-    mg_flush_count(f, lost);
 
     return at;
 }

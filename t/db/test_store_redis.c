@@ -146,7 +146,7 @@ test_lock(void)
 static void *
 node(void *data)
 {
-    int              rc;
+    int              i, rc;
     mg_buf_t         b;
     mg_error_t       e;
     mg_redis_t      *r;
@@ -170,7 +170,14 @@ node(void *data)
 
     if (rc == MG_DECLINED) {
         __atomic_fetch_add(&builders, 1, __ATOMIC_RELAXED);
-        (void) usleep(100000);
+
+        for (i = 0; i < 2000; i++) {
+            if (__atomic_load_n(&waiters, __ATOMIC_RELAXED)) {
+                break;
+            }
+
+            (void) usleep(1000);
+        }
         (void) mg_redis_snap_put(r, MG_SNAP_CATALOG, 30, 0,
                                  mg_str_n(image, SIZE), &e);
         mg_redis_snap_release(r, &lock);
@@ -227,7 +234,9 @@ answer(int fd, const fake_t *f)
                 return;
             }
 
-            (void) usleep(f->pause_ms * 1000);
+            if (f->pause_ms) {
+                (void) usleep(f->pause_ms * 1000);
+            }
         }
     }
 }
@@ -305,6 +314,7 @@ test_fakes(void)
     for (i = 0; i < sizeof(fakes) / sizeof(fakes[0]); i++) {
         pid = fake_start(path, &fakes[i]);
         r = mg_redis_create(url);
+        mg_redis_patient(r, !fakes[i].is_down);
         begun = mg_mono_us();
 
         rc = mg_redis_snap_claim(r, MG_SNAP_CATALOG, 1, 1000, &lock, &e);

@@ -122,7 +122,8 @@ sub stop {
 sub requests {
     my ($self) = @_;
 
-    return map { $json->decode($_) } split /\n/, slurp($self->{record});
+    # the last line may be half written
+    return map { $json->decode($_) } slurp($self->{record}) =~ /^(.*)\n/mg;
 }
 
 
