@@ -86,7 +86,8 @@ static const char  *ngx_http_model_api_methods[NGX_HTTP_MODEL_API_METHODS] = {
 static ngx_http_model_api_status_t  ngx_http_model_api_statuses[] = {
 
     { 400, MG_E_INVALID, "bad_request",
-      "the request is malformed; check its first line and its headers: "
+      "the request is malformed, or its headers are too large (nginx's "
+      "large_client_header_buffers); check its first line and its headers: "
       "Authorization, If-Match and their like may be sent once only" },
 
     { 401, MG_E_UNAUTHENTICATED, "unauthenticated",

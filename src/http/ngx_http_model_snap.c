@@ -63,6 +63,13 @@ static ngx_int_t ngx_http_model_map_closed(ngx_http_model_task_t *t,
 
 static ngx_http_model_slot_t  ngx_http_model_slots[NGX_HTTP_MODEL_SNAP_KINDS];
 
+/* for the log, by kind */
+
+static const char            *ngx_http_model_snap_files[] = {
+    [MG_SNAP_CATALOG] = MG_SNAP_CATALOG_FILE,
+    [MG_SNAP_ROUTING] = MG_SNAP_ROUTING_FILE
+};
+
 
 mg_snap_t *
 ngx_http_model_snap(ngx_http_request_t *r, unsigned kind)
@@ -269,9 +276,9 @@ ngx_http_model_slot_map(ngx_http_model_slot_t *slot, unsigned kind,
     if (slot->old >= NGX_HTTP_MODEL_SNAP_OLD_MAX) {
         slot->retry = ngx_current_msec + 1000;
         ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
-                      "model: %ui replaced snapshot files of kind %ud are "
-                      "still in use by slow requests, a newer one is not "
-                      "mapped yet", slot->old, kind);
+                      "model: %ui replaced files \"%s\" are still in use by "
+                      "slow requests, a newer one is not mapped yet",
+                      slot->old, ngx_http_model_snap_files[kind]);
         return;
     }
 
@@ -286,8 +293,8 @@ ngx_http_model_slot_map(ngx_http_model_slot_t *slot, unsigned kind,
         ngx_free(map);
         slot->retry = ngx_current_msec + 1000;
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                      "model: cannot map the snapshot file of kind %ud in "
-                      "\"%s\": %s", kind, env->state_dir,
+                      "model: cannot map \"%s/%s\": %s", env->state_dir,
+                      ngx_http_model_snap_files[kind],
                       rc == MG_DECLINED ? "there is none" : e.message);
         return;
     }
