@@ -153,7 +153,7 @@ static const case_t  providers[] = {
     { "{\"id\":\"own\",\"headers\":{\"AUTHORIZATION\":\"Bearer x\"}}",
       "headers", "give a key as api_key" },
     { "{\"id\":\"own\",\"headers\":{\"Host\":\"x\"}}", "headers",
-      "set by the gateway" },
+      "is the gateway's to set" },
     { "{\"id\":\"own\",\"rate_limit\":0}", "rate_limit", "rate_limit \"0\"" },
     { "{\"id\":\"own\",\"timeouts\":{\"read_ms\":\"1\"}}",
       "timeouts.read_ms", "must be a whole number" },
