@@ -217,6 +217,7 @@ ngx_http_model_health_leave(ngx_http_model_exchange_t *x,
     if (outcome != MG_GATE_OK
         && mg_word_get(g->server) != ngx_http_model_health_server(&x->backend))
     {
+        mg_gate_count(g, outcome);
         x->trying = 0;
         return;
     }
@@ -320,8 +321,14 @@ ngx_http_model_health_find(ngx_http_model_exchange_t *x)
     if (slot->gate == &ngx_http_model_health_gates->slots[MG_GATE_SLOTS - 1])
     {
         slot->gate = NULL;
+        return NULL;
+    }
 
-    } else if (mg_gate_server(g, ngx_http_model_health_server(&x->backend))) {
+    /* a request that began long ago may know another server of that name */
+
+    if (x->snap == ngx_http_model_snap_current(MG_SNAP_ROUTING)
+        && mg_gate_server(g, ngx_http_model_health_server(&x->backend)))
+    {
         ngx_memzero(&ngx_http_model_health_windows[
                         g - ngx_http_model_health_gates->slots],
                     sizeof(mg_window_t));

@@ -272,6 +272,27 @@ test_hold(void)
 }
 
 
+static void
+test_server(void)
+{
+    int64_t     now, wait;
+    mg_gate_t  *g;
+
+    fresh();
+    now = 1000 * SECOND;
+    g = mg_gate_find(gates, mg_str("moves"));
+
+    is_int(mg_gate_server(g, 5), 0, "the first one is no other");
+    mg_gate_leave(g, &limits, MG_GATE_LIMITED, 60, now);
+    is_int(mg_gate_server(g, 5), 0, "nor is the same one");
+    is_int(mg_gate_enter(g, &limits, now, &wait), MG_AGAIN,
+           "its pause goes on");
+    is_int(mg_gate_server(g, 7), 1, "another one");
+    is_int(mg_gate_enter(g, &limits, now, &wait), MG_OK, "has asked for none");
+    is_uint(g->outcomes[MG_GATE_LIMITED], 1, "what has happened is counted");
+}
+
+
 int
 main(void)
 {
@@ -289,6 +310,7 @@ main(void)
     test_workers();
     test_breaker();
     test_hold();
+    test_server();
 
     return done_testing();
 }
