@@ -114,7 +114,7 @@ my %acts;
 # seconds of a pause that is asked for: what is to come in it does, however busy
 # the machine is
 
-my $pause = 5;
+my $pause = 4;
 
 %acts = (
     ok => sub {
