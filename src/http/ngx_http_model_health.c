@@ -40,6 +40,16 @@ typedef struct {
 } ngx_http_model_health_slot_t;
 
 
+/* Lines of one provider, and what stands before those of all. */
+typedef void (*ngx_http_model_health_lines_pt)(mg_buf_t *b,
+    const mg_gate_view_t *view, const mg_gate_t *g);
+
+typedef struct {
+    const char                      *head;
+    ngx_http_model_health_lines_pt   lines;
+} ngx_http_model_health_family_t;
+
+
 static mg_gate_t *ngx_http_model_health_find(ngx_http_model_exchange_t *x);
 static const mg_breaker_limits_t *ngx_http_model_health_limits(
     ngx_http_model_exchange_t *x);
@@ -48,6 +58,16 @@ static ngx_uint_t ngx_http_model_health_ill(mg_gate_outcome_e outcome);
 static ngx_uint_t ngx_http_model_health_share(mg_window_t *w, uint32_t now);
 static void ngx_http_model_health_hold(ngx_http_model_exchange_t *x,
     ngx_int_t seconds);
+static void ngx_http_model_health_each(mg_buf_t *b,
+    ngx_http_model_health_lines_pt lines);
+static void ngx_http_model_health_breaker(mg_buf_t *b,
+    const mg_gate_view_t *view, const mg_gate_t *g);
+static void ngx_http_model_health_opens(mg_buf_t *b,
+    const mg_gate_view_t *view, const mg_gate_t *g);
+static void ngx_http_model_health_paused(mg_buf_t *b,
+    const mg_gate_view_t *view, const mg_gate_t *g);
+static void ngx_http_model_health_failures(mg_buf_t *b,
+    const mg_gate_view_t *view, const mg_gate_t *g);
 
 
 /* Where "model_fallback" says nothing else. */
@@ -449,94 +469,116 @@ ngx_http_model_health_retry(ngx_uint_t percent)
 void
 ngx_http_model_health_metrics(ngx_http_request_t *r, mg_buf_t *b)
 {
-    int64_t              left;
-    mg_str_t             name;
-    ngx_uint_t           i, k;
-    mg_gate_t           *g;
-    mg_gate_view_t       view;
-    mg_breaker_state_e   state;
+    ngx_uint_t  i;
+
+    static const ngx_http_model_health_family_t  families[] = {
+
+        { "# HELP nginx_model_backend_breaker 1 for the state that the "
+          "breaker of a provider is in.\n"
+          "# TYPE nginx_model_backend_breaker gauge\n",
+          ngx_http_model_health_breaker },
+
+        { "# HELP nginx_model_backend_breaker_opens_total How often it has "
+          "opened.\n"
+          "# TYPE nginx_model_backend_breaker_opens_total counter\n",
+          ngx_http_model_health_opens },
+
+        { "# HELP nginx_model_backend_paused_seconds How long it still wants "
+          "not to be asked.\n"
+          "# TYPE nginx_model_backend_paused_seconds gauge\n",
+          ngx_http_model_health_paused },
+
+        { "# HELP nginx_model_backend_failures_total Attempts that failed, "
+          "and those that an open breaker refused.\n"
+          "# TYPE nginx_model_backend_failures_total counter\n",
+          ngx_http_model_health_failures }
+    };
 
     if (ngx_http_model_health_gates == NULL) {
         return;
     }
 
-    mg_buf_z(b, "# HELP nginx_model_backend_breaker 1 for the state that "
-                "the breaker of a provider is in.\n"
-                "# TYPE nginx_model_backend_breaker gauge\n");
+    for (i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
+        mg_buf_z(b, families[i].head);
+        ngx_http_model_health_each(b, families[i].lines);
+    }
+}
+
+
+/* Every provider that has a slot of its own. */
+
+static void
+ngx_http_model_health_each(mg_buf_t *b, ngx_http_model_health_lines_pt lines)
+{
+    ngx_uint_t      i;
+    mg_gate_view_t  view;
 
     for (i = 0; i < MG_GATE_SLOTS - 1; i++) {
-        if (!mg_gate_view(ngx_http_model_health_gates, i, 0, &view)) {
-            continue;
-        }
-
-        g = &ngx_http_model_health_gates->slots[i];
-        state = mg_breaker_state(mg_word_get(g->breaker));
-
-        for (k = 0; k < MG_BREAKER_N; k++) {
-            mg_buf_z(b, "nginx_model_backend_breaker{provider=\"");
-            mg_metric_label(b, mg_str_z(view.name));
-            mg_buf_printf(b, "\",state=\"%.*s\"} %d\n",
-                          MG_STR_ARG(mg_breaker_state_names[k]), k == state);
+        if (mg_gate_view(ngx_http_model_health_gates, i, 0, &view)) {
+            lines(b, &view, &ngx_http_model_health_gates->slots[i]);
         }
     }
+}
 
-    mg_buf_z(b, "# HELP nginx_model_backend_breaker_opens_total How often "
-                "it has opened.\n"
-                "# TYPE nginx_model_backend_breaker_opens_total counter\n");
 
-    for (i = 0; i < MG_GATE_SLOTS - 1; i++) {
-        if (!mg_gate_view(ngx_http_model_health_gates, i, 0, &view)) {
-            continue;
-        }
+static void
+ngx_http_model_health_breaker(mg_buf_t *b, const mg_gate_view_t *view,
+    const mg_gate_t *g)
+{
+    ngx_uint_t          k;
+    mg_breaker_state_e  state;
 
-        g = &ngx_http_model_health_gates->slots[i];
+    state = mg_breaker_state(mg_word_get(g->breaker));
 
-        mg_buf_z(b, "nginx_model_backend_breaker_opens_total{provider=\"");
-        mg_metric_label(b, mg_str_z(view.name));
-        mg_buf_printf(b, "\"} %llu\n",
-                      (unsigned long long) mg_word_get(g->opens));
+    for (k = 0; k < MG_BREAKER_N; k++) {
+        mg_buf_z(b, "nginx_model_backend_breaker{provider=\"");
+        mg_metric_label(b, mg_str_z(view->name));
+        mg_buf_printf(b, "\",state=\"%.*s\"} %d\n",
+                      MG_STR_ARG(mg_breaker_state_names[k]), k == state);
     }
+}
 
-    mg_buf_z(b, "# HELP nginx_model_backend_paused_seconds How long it still "
-                "wants not to be asked.\n"
-                "# TYPE nginx_model_backend_paused_seconds gauge\n");
 
-    for (i = 0; i < MG_GATE_SLOTS - 1; i++) {
-        if (!mg_gate_view(ngx_http_model_health_gates, i, 0, &view)) {
+static void
+ngx_http_model_health_opens(mg_buf_t *b, const mg_gate_view_t *view,
+    const mg_gate_t *g)
+{
+    mg_buf_z(b, "nginx_model_backend_breaker_opens_total{provider=\"");
+    mg_metric_label(b, mg_str_z(view->name));
+    mg_buf_printf(b, "\"} %llu\n", (unsigned long long) mg_word_get(g->opens));
+}
+
+
+static void
+ngx_http_model_health_paused(mg_buf_t *b, const mg_gate_view_t *view,
+    const mg_gate_t *g)
+{
+    int64_t  left;
+
+    left = (int64_t) mg_word_get(g->hold) - (int64_t) ngx_current_msec * 1000;
+
+    mg_buf_z(b, "nginx_model_backend_paused_seconds{provider=\"");
+    mg_metric_label(b, mg_str_z(view->name));
+    mg_buf_printf(b, "\"} %lld\n",
+                  left > 0 ? (long long) (left / 1000000 + 1) : 0LL);
+}
+
+
+static void
+ngx_http_model_health_failures(mg_buf_t *b, const mg_gate_view_t *view,
+    const mg_gate_t *g)
+{
+    ngx_uint_t  k;
+
+    for (k = 0; k < MG_GATE_N; k++) {
+        if (view->outcomes[k] == 0) {
             continue;
         }
 
-        g = &ngx_http_model_health_gates->slots[i];
-        left = (int64_t) mg_word_get(g->hold)
-               - (int64_t) ngx_current_msec * 1000;
-
-        mg_buf_z(b, "nginx_model_backend_paused_seconds{provider=\"");
-        mg_metric_label(b, mg_str_z(view.name));
-        mg_buf_printf(b, "\"} %lld\n",
-                      left > 0 ? (long long) (left / 1000000 + 1) : 0LL);
-    }
-
-    mg_buf_z(b, "# HELP nginx_model_backend_failures_total Attempts that "
-                "failed, and those that an open breaker refused.\n"
-                "# TYPE nginx_model_backend_failures_total counter\n");
-
-    for (i = 0; i < MG_GATE_SLOTS - 1; i++) {
-        if (!mg_gate_view(ngx_http_model_health_gates, i, 0, &view)) {
-            continue;
-        }
-
-        for (k = 0; k < MG_GATE_N; k++) {
-            if (view.outcomes[k] == 0) {
-                continue;
-            }
-
-            name = mg_gate_outcome_names[k];
-
-            mg_buf_z(b, "nginx_model_backend_failures_total{provider=\"");
-            mg_metric_label(b, mg_str_z(view.name));
-            mg_buf_printf(b, "\",outcome=\"%.*s\"} %llu\n",
-                          MG_STR_ARG(name),
-                          (unsigned long long) view.outcomes[k]);
-        }
+        mg_buf_z(b, "nginx_model_backend_failures_total{provider=\"");
+        mg_metric_label(b, mg_str_z(view->name));
+        mg_buf_printf(b, "\",outcome=\"%.*s\"} %llu\n",
+                      MG_STR_ARG(mg_gate_outcome_names[k]),
+                      (unsigned long long) view->outcomes[k]);
     }
 }
